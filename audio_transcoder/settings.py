@@ -1,0 +1,327 @@
+"""Settings of the site, all of them from the environment.
+
+A name is looked up in the process environment, then in ``.env`` (or the file that ``ENV_FILE``
+names), then in ``DATA_DIR/env``, where the generated secrets stand. ``.env.example`` lists every
+variable; a test compares.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+
+from audio_transcoder import secret_file, variables
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = variables.Variables()
+
+# --- Where things are -------------------------------------------------------------------------
+
+_env_file = env("ENV_FILE", default=str(BASE_DIR / ".env"))
+if _env_file:
+    environ.Env.read_env(_env_file)
+
+# Everything local lives here: database, folder buckets, secrets, keys, temporary files.
+DATA_DIR = Path(env("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+if not all(env(name, default="") for name in secret_file.NEEDED):
+    environ.Env.read_env(secret_file.ensure(DATA_DIR / "env"))
+
+SECRET_KEY = env("SECRET_KEY")
+DEBUG = env.bool("DEBUG", default=False)
+# Password of the first superuser, `admin`; made with the other secrets. Empty: none is created.
+ADMIN_PASSWORD = env("ADMIN_PASSWORD", default="")
+
+# --- Address of the site ----------------------------------------------------------------------
+
+PORT = env.int("PORT", default=8000)
+# The address of this machine that `make run` listens on. 0.0.0.0: all of them.
+BIND_ADDRESS = env("BIND_ADDRESS", default="127.0.0.1")
+# Processes that answer requests, and threads in each: a slow upload holds one thread.
+WEB_PROCESSES = env.int("WEB_PROCESSES", default=2)
+WEB_THREADS = env.int("WEB_THREADS", default=128)
+# Seconds that a client may send or take nothing before it is cut off.
+CLIENT_IDLE_S = env.float("CLIENT_IDLE_S", default=60.0)
+# How people reach the site. https:// here switches on https-only cookies, redirects and HSTS.
+SITE_URL = env("SITE_URL", default=f"http://localhost:{PORT}").rstrip("/")
+# How the site reaches itself, past any proxy: its own API and its own webhook.
+LOCAL_URL = env("LOCAL_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+
+ALLOWED_HOSTS = [
+    *env.list("ALLOWED_HOSTS", default=[]),
+    urlsplit(SITE_URL).hostname or "localhost",
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+]
+CSRF_TRUSTED_ORIGINS = [SITE_URL]
+
+_https = SITE_URL.startswith("https://")
+SECURE_SSL_REDIRECT = _https
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000 if _https else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _https
+SECURE_HSTS_PRELOAD = _https
+SESSION_COOKIE_SECURE = _https
+CSRF_COOKIE_SECURE = _https
+# Behind a proxy that ends TLS, the header it sets, e.g. HTTP_X_FORWARDED_PROTO. Empty: none.
+_proxy_header = env("TRUSTED_PROXY_SSL_HEADER", default="")
+SECURE_PROXY_SSL_HEADER = (_proxy_header, "https") if _proxy_header else None
+# Machines call these; SNS and old SDKs follow no redirects.
+SECURE_REDIRECT_EXEMPT = [r"^2012-09-25/", r"^transcode-complete/$", r"^health/$"]
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# --- Parts ------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "audio_transcoder.apps.AudioTranscoderConfig",
+    "transcode_messages.apps.TranscodeMessagesConfig",
+    "elastic_transcoder.apps.ElasticTranscoderConfig",
+    "steps.apps.StepsConfig",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "django_htmx",
+    "csp",
+]
+
+MIDDLEWARE = [
+    "audio_transcoder.middleware.UnavailableMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "audio_transcoder.middleware.MachinePathsMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "audio_transcoder.urls"
+WSGI_APPLICATION = "audio_transcoder.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "transcode_messages.context_processors.message_context_processor",
+                "audio_transcoder.context_processors.open_work",
+            ],
+        },
+    },
+]
+
+# --- Database ---------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR}/db.sqlite3")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# Seconds to wait for SQLite's write lock: in a page (then 503), and in a worker, which has time.
+WEB_BUSY_TIMEOUT = env.float("WEB_BUSY_TIMEOUT", default=4.0)
+WORKER_BUSY_TIMEOUT = env.float("WORKER_BUSY_TIMEOUT", default=20.0)
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    Path(DATABASES["default"]["NAME"]).parent.mkdir(parents=True, exist_ok=True)
+    DATABASES["default"]["OPTIONS"] = {
+        # A transaction takes the write lock at once: upgrading a read later cannot wait.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": WEB_BUSY_TIMEOUT,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+    # A file, not memory: the tests' workers are processes of their own.
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+
+# Shared by all processes: sign-in limits must count everywhere.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}
+}
+
+# --- People -----------------------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+ACCOUNT_EMAIL_VERIFICATION = env.one_of(
+    "ACCOUNT_EMAIL_VERIFICATION", ("none", "optional", "mandatory"), default="optional"
+)
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = [
+    "username*",
+    "email*" if ACCOUNT_EMAIL_VERIFICATION == "mandatory" else "email",
+    "password1*",
+    "password2*",
+]
+ACCOUNT_LOGOUT_ON_GET = False
+LOGIN_REDIRECT_URL = "audio:list"
+LOGIN_URL = "account_login"
+
+# Unset: mail is printed to the console.
+EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
+vars().update(EMAIL_CONFIG)
+DEFAULT_FROM_EMAIL = env(
+    "DEFAULT_FROM_EMAIL", default=f"audio@{urlsplit(SITE_URL).hostname or 'localhost'}"
+)
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = env("TIME_ZONE", default="UTC")
+USE_TZ = True
+
+# --- Storage ----------------------------------------------------------------------------------
+
+AWS_REGION = env("AWS_REGION", default="eu-west-1")
+# Unset: a bucket is a folder below DATA_DIR/buckets, the web app's is called "local".
+AWS_STORAGE_BUCKET_NAME = env("AWS_STORAGE_BUCKET_NAME", default="")
+AWS_S3_REGION_NAME = env("AWS_S3_REGION_NAME", default=AWS_REGION)
+# Another S3 server than Amazon's. Unset: Amazon's, in the region above.
+AWS_S3_ENDPOINT_URL = env("AWS_S3_ENDPOINT_URL", default="") or None
+AWS_S3_ADDRESSING_STYLE = env("AWS_S3_ADDRESSING_STYLE", default="virtual")
+# Seconds that a signed link to an object lives.
+AWS_QUERYSTRING_EXPIRE = env.int("AWS_QUERYSTRING_EXPIRE", default=3600)
+# Host name that serves the bucket's static files, e.g. a CloudFront distribution.
+AWS_S3_CUSTOM_DOMAIN = env("AWS_S3_CUSTOM_DOMAIN", default="") or None
+BUCKETS_DIR = DATA_DIR / "buckets"
+MEDIA_BUCKET = AWS_STORAGE_BUCKET_NAME or "local"
+
+STATICFILES_LOCATION = env("STATICFILES_LOCATION", default="static")
+MEDIAFILES_LOCATION = env("MEDIAFILES_LOCATION", default="media")
+STATIC_ON_S3 = env.bool("STATIC_ON_S3", default=False)
+STATIC_URL = f"/{STATICFILES_LOCATION}/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+# Before collectstatic has run, WhiteNoise serves static files from where they are written.
+WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()
+STORAGES = {
+    "default": {"BACKEND": "audio_transcoder.storages.MediaStorage"},
+    "staticfiles": {"BACKEND": "audio_transcoder.storages.StaticStorage"},
+}
+
+# --- Uploads ----------------------------------------------------------------------------------
+
+# Bytes; the longest upload.
+UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=2 * 1024**3)
+# Bytes and files a person may keep, files a person may upload in 24 hours. 0: no limit.
+QUOTA_BYTES = env.int("QUOTA_BYTES", default=0)
+QUOTA_FILES = env.int("QUOTA_FILES", default=0)
+QUOTA_FILES_PER_DAY = env.int("QUOTA_FILES_PER_DAY", default=0)
+# Seconds; the longest sound we convert (also the transcoder's own limit).
+MAX_DURATION_S = env.int("MAX_DURATION_S", default=24 * 3600)
+FILE_UPLOAD_TEMP_DIR = DATA_DIR / "tmp"
+FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
+FILE_UPLOAD_HANDLERS = ["audio_transcoder.uploads.HashingUploadHandler"]
+# Bytes of a request that is no file: API calls and notices stay below 1 MiB.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
+
+# --- The transcoder as the web app sees it ----------------------------------------------------
+
+TRANSCODER_ENGINE = env("TRANSCODER_ENGINE", default="elastic")
+# Base URL of the Elastic Transcoder API. Unset: our own, on this site.
+TRANSCODER_ENDPOINT_URL = env("TRANSCODER_ENDPOINT_URL", default="") or LOCAL_URL
+TRANSCODER_PIPELINE_NAME = env("TRANSCODER_PIPELINE_NAME", default="Audio Files")
+TRANSCODER_ACCESS_KEY_ID = env("TRANSCODER_ACCESS_KEY_ID")
+TRANSCODER_SECRET_ACCESS_KEY = env("TRANSCODER_SECRET_ACCESS_KEY")
+TRANSCODER_TIMEOUT = env.float("TRANSCODER_TIMEOUT", default=10.0)  # seconds for one call
+# Jobs that may be placed with our own engine and not yet be done; the rest waits in the web
+# app, where persons take turns.
+TRANSCODER_MAX_PLACED = env.int("TRANSCODER_MAX_PLACED", default=20)
+
+# --- Notices ----------------------------------------------------------------------------------
+
+_own_topic = f"arn:aws:sns:{AWS_REGION}:000000000000:transcode-complete"
+# The topics that the webhook accepts, exact.
+SNS_TOPIC_ARN = env.list("SNS_TOPIC_ARN", default=[_own_topic])
+SNS_SIGNATURE_VERSIONS = env.list("SNS_SIGNATURE_VERSIONS", default=["1", "2"])
+# Our own topics: ARN -> the URLs that hear of it. Any other ARN belongs to Amazon SNS.
+TRANSCODER_TOPICS = env.json(
+    "TRANSCODER_TOPICS", default={_own_topic: [f"{LOCAL_URL}/transcode-complete/"]}
+)
+SNS_KEY_FILE = DATA_DIR / "sns.key.pem"
+SNS_CERTIFICATE_FILE = DATA_DIR / "sns.cert.pem"
+
+# --- Workers ----------------------------------------------------------------------------------
+
+TRANSCODER_ACCOUNT_ID = env("TRANSCODER_ACCOUNT_ID", default="000000000000")
+# Processes that only transcode. 0: one for each core.
+TRANSCODER_WORKERS = env.int("TRANSCODER_WORKERS", default=0) or os.cpu_count() or 1
+# Unset: the FFmpeg that the package imageio-ffmpeg brings.
+FFMPEG_BINARY = env("FFMPEG_BINARY", default="")
+WORK_DIR = DATA_DIR / "work"
+# Seconds: how long a claim lasts unrenewed, how often it is renewed, and how long a job may
+# stand still before its FFmpeg is killed.
+TRANSCODER_LEASE_S = env.float("TRANSCODER_LEASE_S", default=60.0)
+TRANSCODER_RENEW_S = env.float("TRANSCODER_RENEW_S", default=15.0)
+TRANSCODER_STALL_S = env.float("TRANSCODER_STALL_S", default=30.0)
+# Bytes: memory of one FFmpeg, and the largest result of one output.
+FFMPEG_MEMORY_BYTES = env.int("FFMPEG_MEMORY_BYTES", default=2 * 1024**3)
+OUTPUT_MAX_BYTES = env.int("OUTPUT_MAX_BYTES", default=16 * 1024**3)
+# Seconds between two looks for whatever a lost nudge left behind, and before a notice that was
+# not accepted is posted again for the first time.
+RECONCILE_S = env.float("RECONCILE_S", default=60.0)
+NOTICE_RETRY_S = env.float("NOTICE_RETRY_S", default=2.0)
+# Where nudges travel between the processes of one machine.
+NUDGE_DIR = DATA_DIR / "nudges"
+
+# --- What the browser may load ----------------------------------------------------------------
+
+# Static files may have a host of their own.
+_static_hosts = [f"https://{AWS_S3_CUSTOM_DOMAIN}"] if STATIC_ON_S3 and AWS_S3_CUSTOM_DOMAIN else []
+# Sound on S3 is played from a redirect to the bucket: by host name or by path, as boto3 chooses.
+_media_hosts = []
+if AWS_STORAGE_BUCKET_NAME:
+    _s3 = urlsplit(AWS_S3_ENDPOINT_URL or f"https://s3.{AWS_S3_REGION_NAME}.amazonaws.com")
+    _media_hosts = [
+        f"{_s3.scheme}://{_s3.netloc}",
+        f"{_s3.scheme}://{AWS_STORAGE_BUCKET_NAME}.{_s3.netloc}",
+    ]
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'", *_static_hosts],
+        "img-src": ["'self'", "data:", *_static_hosts],
+        "media-src": ["'self'", *_media_hosts],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# --- Log --------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"}
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
+    "loggers": {"django.server": {"handlers": ["console"], "propagate": False}},
+}
+SILENCED_SYSTEM_CHECKS: list[str] = []
