@@ -1,0 +1,45 @@
+"""A bucket by name: on S3, or a folder of this machine with the same keys."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from buckets import names
+from buckets.errors import (
+    BucketDenied,
+    BucketError,
+    BucketMissing,
+    BucketUnavailable,
+    KeyRefused,
+    ObjectExists,
+    ObjectMissing,
+)
+from buckets.folder import FolderBucket
+from buckets.interface import Bucket, ObjectInfo
+
+__all__ = [
+    "Bucket",
+    "BucketDenied",
+    "BucketError",
+    "BucketMissing",
+    "BucketUnavailable",
+    "KeyRefused",
+    "ObjectExists",
+    "ObjectInfo",
+    "ObjectMissing",
+    "bucket",
+]
+
+
+def bucket(name: str) -> Bucket:
+    """Return the bucket ``name``; nothing is called or created before it is used.
+
+    It is on S3 when ``AWS_STORAGE_BUCKET_NAME`` is set, whichever bucket is asked for, and
+    else a folder of ``BUCKETS_DIR``.
+    """
+    if settings.AWS_STORAGE_BUCKET_NAME:
+        # boto3 takes a quarter of a second to import; folders do without.
+        from buckets.s3 import S3Bucket
+
+        return S3Bucket(name)
+    return FolderBucket(name, settings.BUCKETS_DIR / names.quoted(name))

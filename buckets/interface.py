@@ -1,0 +1,108 @@
+"""What every kind of bucket can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+# Amazon S3 User Guide, "Naming Amazon S3 objects": up to 1,024 bytes of UTF-8.
+KEY_MAX_BYTES = 1024
+
+# Bytes that a repeated or broken transfer left aside are kept this long, in seconds.
+LEFTOVER_AGE_S = 24 * 3600
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What is known of an object without reading it."""
+
+    size_bytes: int
+    modified_at: datetime  # aware, UTC
+    content_type: str | None
+
+
+def ignore(count: int) -> None:
+    """Take a report of moved bytes and do nothing."""
+
+
+def is_key(key: str) -> bool:
+    """Return whether a bucket can hold an object with this key."""
+    try:
+        return 0 < len(key.encode()) <= KEY_MAX_BYTES
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+
+
+class Bucket(Protocol):
+    """Objects by key. Keys are opaque: ``..``, ``//`` and ``/x`` are keys like any other.
+
+    Every method may raise BucketDenied and BucketUnavailable. Faults of the caller's own local
+    file stay OSErrors.
+    """
+
+    name: str
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Return size, time and media type of the object, or None when there is none."""
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """Return the object's bytes as a stream; the caller closes it.
+
+        Raises ObjectMissing and BucketMissing.
+        """
+        ...
+
+    def fetch(self, key: str, path: Path, moved: Callable[[int], None] = ignore) -> None:
+        """Bring the object to ``path``, which must not exist yet, and must not be written to.
+
+        ``moved`` is called in the caller's thread with the number of bytes since its last
+        call. Nothing is left at ``path`` when an error is raised: ObjectMissing,
+        BucketMissing, FileExistsError.
+        """
+        ...
+
+    def put(
+        self, key: str, path: Path, *, content_type: str, moved: Callable[[int], None] = ignore
+    ) -> None:
+        """Store the file at ``path`` under ``key`` if that key is free, whole or not at all.
+
+        The file may become the object itself, so it is not written to any more; deleting it
+        is fine. ``moved`` as in fetch; a repeated part is taken back as a negative number,
+        0 says that work goes on. Raises ObjectExists, KeyRefused and BucketMissing.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is fine."""
+        ...
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Return the keys that begin with ``prefix``, in no order. Raises BucketMissing."""
+        ...
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Remove every object whose key begins with ``prefix``; return how many there were.
+
+        Raises BucketMissing, and ValueError for the empty prefix.
+        """
+        ...
+
+    def link(self, key: str, *, filename: str, content_type: str, inline: bool) -> str | None:
+        """Return a signed URL from which a browser gets the object, or None.
+
+        The answer carries ``content_type`` and a Content-Disposition (RFC 6266) with
+        ``filename``. None: this kind of bucket has no address, a view has to serve it.
+        """
+        ...
+
+    def check(self) -> None:
+        """Raise a BucketError when the bucket cannot be read or written now."""
+        ...
+
+    def sweep(self) -> int:
+        """Remove what broken puts left aside more than a day ago; return how much that was."""
+        ...

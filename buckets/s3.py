@@ -1,0 +1,419 @@
+"""A bucket on Amazon S3, or on another server that speaks its API (2006-03-01).
+
+Nothing is ever written over: every PutObject and CompleteMultipartUpload of our clients carries
+``If-None-Match: *``. A repeated request whose first answer was lost would then be refused
+because of our own object; so each put marks its object with a number of its own in the
+metadata, and a refused put looks whether the object there is the one it has just written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from io import BufferedReader, RawIOBase
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import boto3.session
+import urllib3.exceptions
+from boto3.s3.transfer import ProgressCallbackInvoker, TransferConfig, create_transfer_manager
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    TokenRetrievalError,
+)
+from django.conf import settings
+from django.utils.http import content_disposition_header
+
+from buckets.errors import (
+    BucketDenied,
+    BucketError,
+    BucketMissing,
+    BucketUnavailable,
+    KeyRefused,
+    ObjectExists,
+    ObjectMissing,
+)
+from buckets.interface import LEFTOVER_AGE_S, ObjectInfo, ignore, is_key
+
+# Seconds for the connection, and for the next byte. A page that meets a dead server answers
+# after about five seconds: three attempts and the pauses between them.
+CONNECT_TIMEOUT_S = 1.0
+READ_TIMEOUT_S = 20.0
+ATTEMPTS = 3
+# How often a broken download goes on where it stopped, and a put starts again that S3 answered
+# with 409 because of a delete at the same moment.
+_FETCH_ATTEMPTS = 5
+_PUT_ATTEMPTS = 3
+_CHUNK_BYTES = 1024**2
+_DELETE_BATCH = 1000  # API 2006-03-01, DeleteObjects
+_MARK = "put-id"
+# One thread, so that `moved` is called in the caller's own.
+TRANSFER = TransferConfig(
+    multipart_threshold=32 * 1024**2, multipart_chunksize=16 * 1024**2, use_threads=False
+)
+# What XML 1.0 cannot carry, and so neither can DeleteObjects.
+_NOT_IN_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_NO_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    TokenRetrievalError,
+)
+_DENIED_CODES = {
+    "AuthorizationHeaderMalformed",  # the wrong region
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+    "PermanentRedirect",
+    "IllegalLocationConstraintException",
+}
+_UNAVAILABLE_CODES = {"RequestTimeout", "Throttling", "SlowDown", "BadDigest", "IncompleteBody"}
+
+
+def client_config() -> Config:
+    """Return how we talk to S3: signature version 4, addressing style, timeouts, retries."""
+    options: dict[str, Any] = {}
+    if settings.AWS_S3_ENDPOINT_URL:
+        # Servers other than Amazon's refuse, or store, the checksums that newer SDKs add.
+        options["request_checksum_calculation"] = "when_required"
+        options["response_checksum_validation"] = "when_required"
+    return Config(
+        signature_version="s3v4",
+        s3={"addressing_style": settings.AWS_S3_ADDRESSING_STYLE},
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        **options,
+    )
+
+
+def client() -> BaseClient:
+    """Return this process's S3 client, built at the first call; safe between threads.
+
+    Credentials come from boto3's usual places: environment, profile, role.
+    """
+    # The process id: connections must not be shared with a forked child.
+    return _client(
+        os.getpid(),
+        settings.AWS_S3_REGION_NAME,
+        settings.AWS_S3_ENDPOINT_URL,
+        settings.AWS_S3_ADDRESSING_STYLE,
+    )
+
+
+_building = threading.Lock()
+
+
+def _client(process: int, region: str, endpoint_url: str | None, style: str) -> BaseClient:
+    with _building:
+        return _built_client(process, region, endpoint_url, style)
+
+
+@functools.lru_cache(maxsize=4)
+def _built_client(process: int, region: str, endpoint_url: str | None, style: str) -> BaseClient:
+    built = boto3.session.Session().client(
+        "s3", region_name=region, endpoint_url=endpoint_url, config=client_config()
+    )
+    never_overwrite(built)
+    return built
+
+
+def never_overwrite(s3: BaseClient) -> None:
+    """Make every put of this client fail where the key is taken.
+
+    Source: API 2006-03-01, PutObject and CompleteMultipartUpload, ``If-None-Match``. The
+    transfer manager does not pass the argument on, so it is added on the way out.
+    """
+    for operation in ("PutObject", "CompleteMultipartUpload"):
+        s3.meta.events.register(f"provide-client-params.s3.{operation}", _if_none_match)
+
+
+def _if_none_match(params: dict[str, Any], **_: Any) -> None:
+    params["IfNoneMatch"] = "*"
+
+
+@contextlib.contextmanager
+def faults(bucket: str, key: str | None = None) -> Iterator[None]:
+    """Turn what boto3 raises inside into a BucketError."""
+    try:
+        yield
+    except ClientError as error:
+        raise _as_bucket_error(error, bucket, key) from error
+    except _NO_CREDENTIALS as error:
+        raise BucketDenied("there are no credentials", bucket=bucket, key=key) from error
+    except ParamValidationError as error:  # keys were looked at before
+        raise BucketMissing("not the name of a bucket", bucket=bucket, key=key) from error
+    except (BotoCoreError, urllib3.exceptions.HTTPError) as error:
+        kind = type(error).__name__  # its text can hold the whole signed request
+        raise BucketUnavailable(f"no answer ({kind})", bucket=bucket, key=key) from error
+
+
+def _as_bucket_error(error: ClientError, bucket: str, key: str | None) -> BucketError:
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code == "NoSuchBucket":
+        kind: type[BucketError] = BucketMissing
+    elif code in _UNAVAILABLE_CODES or status == 429 or (status >= 500 and status != 501):
+        kind = BucketUnavailable
+    elif code in _DENIED_CODES or status in (301, 307, 401, 403):
+        kind = BucketDenied
+    elif status == 404:
+        kind = BucketMissing if key is None else ObjectMissing
+    elif code == "KeyTooLongError":
+        kind = KeyRefused
+    else:
+        kind = BucketError
+    return kind(f"S3 answered {status} {code}", bucket=bucket, key=key)
+
+
+class S3Bucket:
+    """The bucket ``name`` on S3, through ``s3``: by default this process's own client."""
+
+    def __init__(self, name: str, s3: BaseClient | None = None) -> None:
+        self.name = name
+        self._s3 = s3
+
+    @property
+    def s3(self) -> BaseClient:
+        return self._s3 or client()
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """See Bucket. Source: HeadObject, which does not tell a missing bucket from a
+        missing object, and answers 403 for either without ``s3:ListBucket``."""
+        head = self._head(key) if is_key(key) else None
+        if head is None:
+            return None
+        return ObjectInfo(
+            size_bytes=head["ContentLength"],
+            modified_at=head["LastModified"].astimezone(UTC),
+            content_type=head.get("ContentType"),
+        )
+
+    def open(self, key: str) -> BinaryIO:
+        """See Bucket. The stream can be read once, from the beginning. Source: GetObject."""
+        self._require_key(key, ObjectMissing)
+        with faults(self.name, key):
+            body = self.s3.get_object(Bucket=self.name, Key=key)["Body"]
+        return BufferedReader(_Download(body, self.name, key), _CHUNK_BYTES)
+
+    def fetch(self, key: str, path: Path, moved: Callable[[int], None] = ignore) -> None:
+        """See Bucket. Each byte is asked for once: a download that breaks goes on where it
+        stopped, if the object is still the same. Source: GetObject, Range and If-Match."""
+        self._require_key(key, ObjectMissing)
+        with path.open("xb") as copy:
+            try:
+                self._download(key, copy, moved)
+                copy.flush()
+            except BaseException:
+                path.unlink()
+                raise
+
+    def put(
+        self, key: str, path: Path, *, content_type: str, moved: Callable[[int], None] = ignore
+    ) -> None:
+        """See Bucket. Large files go in parts, which are taken back when one fails.
+
+        When the connection is lost for good after the last byte, the object may be there
+        although BucketUnavailable was raised; the next put of the key then finds it taken.
+        """
+        self._require_key(key, KeyRefused)
+        for _ in range(_PUT_ATTEMPTS):
+            mark = uuid.uuid4().hex
+            arguments = {"ContentType": content_type, "Metadata": {_MARK: mark}}
+            subscribers = [ProgressCallbackInvoker(moved)]
+            try:
+                with (
+                    faults(self.name, key),
+                    create_transfer_manager(self.s3, TRANSFER) as manager,
+                ):
+                    manager.upload(str(path), self.name, key, arguments, subscribers).result()
+                return
+            except BucketError as error:
+                if not _is_conflict(error):
+                    raise
+            head = self._head(key)
+            if head is not None and head["Metadata"].get(_MARK) == mark:
+                return  # the answer to our own put was lost, and botocore repeated it
+            if head is not None:
+                raise ObjectExists("is there already", bucket=self.name, key=key)
+        raise BucketUnavailable("is written and deleted by others", bucket=self.name, key=key)
+
+    def delete(self, key: str) -> None:
+        """See Bucket. Source: DeleteObject."""
+        if is_key(key):
+            with faults(self.name, key):
+                self.s3.delete_object(Bucket=self.name, Key=key)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """See Bucket. Source: ListObjectsV2."""
+        for page in self._pages("list_objects_v2", prefix):
+            for found in page.get("Contents", ()):
+                yield found["Key"]
+
+    def delete_prefix(self, prefix: str) -> int:
+        """See Bucket. Source: DeleteObjects."""
+        if not prefix:
+            raise ValueError("An empty prefix would delete the whole bucket.")
+        count = 0
+        batch: list[str] = []
+        for key in self.keys(prefix):
+            if _NOT_IN_XML.search(key):
+                self.delete(key)
+            else:
+                batch.append(key)
+            count += 1
+            if len(batch) == _DELETE_BATCH:
+                self._delete_batch(batch)
+                batch = []
+        if batch:
+            self._delete_batch(batch)
+        return count
+
+    def link(self, key: str, *, filename: str, content_type: str, inline: bool) -> str:
+        """See Bucket. Lives AWS_QUERYSTRING_EXPIRE seconds. Source: GetObject, presigned
+        (signature version 4), ``response-…`` parameters."""
+        disposition = content_disposition_header(not inline, filename)
+        params = {
+            "Bucket": self.name,
+            "Key": key,
+            "ResponseContentType": content_type,
+            "ResponseCacheControl": "private, no-store",
+        }
+        if disposition:  # None for a nameless inline answer
+            params["ResponseContentDisposition"] = disposition
+        with faults(self.name, key):
+            return self.s3.generate_presigned_url(
+                "get_object", Params=params, ExpiresIn=settings.AWS_QUERYSTRING_EXPIRE
+            )
+
+    def check(self) -> None:
+        """See Bucket. Lists one key below the media location, and begins and drops a
+        multipart upload, which needs the right to write and leaves nothing."""
+        location = settings.MEDIAFILES_LOCATION
+        with faults(self.name):
+            self.s3.list_objects_v2(Bucket=self.name, Prefix=f"{location}/", MaxKeys=1)
+            upload = {"Bucket": self.name, "Key": f"{location}/check"}
+            begun = self.s3.create_multipart_upload(**upload)
+            self.s3.abort_multipart_upload(**upload, UploadId=begun["UploadId"])
+
+    def sweep(self) -> int:
+        """See Bucket. These are parts of uploads whose process died; S3 keeps, and bills,
+        them for ever. Source: ListMultipartUploads below the media location."""
+        count = 0
+        oldest = datetime.now(UTC) - timedelta(seconds=LEFTOVER_AGE_S)
+        for page in self._pages("list_multipart_uploads", f"{settings.MEDIAFILES_LOCATION}/"):
+            for upload in page.get("Uploads", ()):
+                if upload["Initiated"] < oldest:
+                    with faults(self.name), contextlib.suppress(self.s3.exceptions.NoSuchUpload):
+                        self.s3.abort_multipart_upload(
+                            Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"]
+                        )
+                        count += 1
+        return count
+
+    def _require_key(self, key: str, kind: type[BucketError]) -> None:
+        if not is_key(key):
+            raise kind("not the key of an object", bucket=self.name, key=key)
+
+    def _head(self, key: str) -> dict[str, Any] | None:
+        try:
+            with faults(self.name, key):
+                return self.s3.head_object(Bucket=self.name, Key=key)
+        except ObjectMissing:
+            return None
+
+    def _pages(self, operation: str, prefix: str) -> Iterator[dict[str, Any]]:
+        pages = iter(self.s3.get_paginator(operation).paginate(Bucket=self.name, Prefix=prefix))
+        while True:
+            with faults(self.name):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+    def _delete_batch(self, keys: list[str]) -> None:
+        with faults(self.name):
+            answer = self.s3.delete_objects(
+                Bucket=self.name,
+                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+            )
+        for failed in answer.get("Errors", ()):
+            denied = failed.get("Code") == "AccessDenied"
+            kind = BucketDenied if denied else BucketUnavailable
+            message = f"S3 answered {failed.get('Code')} to a delete"
+            raise kind(message, bucket=self.name, key=failed.get("Key"))
+
+    def _download(self, key: str, copy: BinaryIO, moved: Callable[[int], None]) -> None:
+        same: dict[str, str] = {}
+        for attempt in range(1, _FETCH_ATTEMPTS + 1):
+            rest = {"Range": f"bytes={copy.tell()}-", **same} if copy.tell() else {}
+            try:
+                with faults(self.name, key):
+                    answer = self.s3.get_object(Bucket=self.name, Key=key, **rest)
+                same = {"IfMatch": answer["ETag"]}
+                chunks = answer["Body"].iter_chunks(_CHUNK_BYTES)
+                while True:
+                    with faults(self.name, key):
+                        chunk = next(chunks, None)
+                    if chunk is None:
+                        return
+                    copy.write(chunk)
+                    moved(len(chunk))
+            except BucketUnavailable:
+                if attempt == _FETCH_ATTEMPTS:
+                    raise
+            except BucketError as error:
+                if _status(error) == 412:
+                    raise BucketUnavailable(
+                        "changed while it was read", bucket=self.name, key=key
+                    ) from error
+                raise
+
+
+class _Download(RawIOBase):
+    """The body of an answer as a stream that raises BucketErrors."""
+
+    def __init__(self, body: Any, bucket: str, key: str) -> None:
+        self._body = body
+        self._bucket = bucket
+        self._key = key
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        with faults(self._bucket, self._key):
+            data = self._body.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._body.close()
+        super().close()
+
+
+def _status(error: BucketError) -> int:
+    response = getattr(error.__cause__, "response", {})
+    return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+
+
+def _is_conflict(error: BucketError) -> bool:
+    """Return whether a put was refused for what is, or was a moment ago, at its key."""
+    code = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code")
+    # NoSuchUpload: a CompleteMultipartUpload that succeeded was sent again.
+    return _status(error) in (409, 412) or code == "NoSuchUpload"

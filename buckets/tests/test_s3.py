@@ -1,0 +1,278 @@
+"""What only a bucket at the other end of a wire has to stand."""
+
+import contextlib
+import time
+import urllib.error
+import urllib.request
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+import pytest
+from boto3.s3.transfer import TransferConfig
+
+import buckets.s3
+from buckets import BucketDenied, BucketMissing, BucketUnavailable, ObjectExists
+from buckets.tests.s3_server import break_off, do_right, lose_answer, refuse
+
+pytest_plugins = ["buckets.tests.s3_server"]
+pytestmark = pytest.mark.s3
+
+
+@pytest.fixture
+def bucket(s3, settings):
+    return buckets.bucket(settings.MEDIA_BUCKET)
+
+
+@pytest.fixture
+def client(s3):
+    """A client of somebody else's, without our conditions."""
+    return boto3.client("s3", endpoint_url=s3.url, region_name="eu-west-1")
+
+
+@pytest.fixture
+def large(tmp_path, monkeypatch):
+    """A file that goes in three parts."""
+    monkeypatch.setattr(
+        buckets.s3,
+        "TRANSFER",
+        TransferConfig(
+            multipart_threshold=5 * 1024**2, multipart_chunksize=5 * 1024**2, use_threads=False
+        ),
+    )
+    path = tmp_path / "large"
+    path.write_bytes(bytes(range(256)) * 45_000)
+    return path
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small"
+    path.write_bytes(b"sound")
+    return path
+
+
+def put(bucket, key, path, **more):
+    bucket.put(key, path, content_type="audio/wav", **more)
+
+
+def asked(s3, method):
+    return [request for request in s3.requests if request["REQUEST_METHOD"] == method]
+
+
+def test_a_put_whose_answer_was_lost_is_not_taken_for_somebody_elses(bucket, s3, small):
+    s3.faults.append(("PUT", lose_answer))
+    put(bucket, "song.wav", small)
+    assert len(asked(s3, "PUT")) == 2
+    assert bucket.open("song.wav").read() == b"sound"
+
+
+def test_the_object_of_another_is_still_in_the_way_when_an_answer_was_lost(
+    bucket, s3, small, client
+):
+    client.put_object(Bucket=bucket.name, Key="song.wav", Body=b"sound")
+    s3.faults.append(("PUT", refuse("500 Internal Server Error", "InternalError")))
+    with pytest.raises(ObjectExists):
+        put(bucket, "song.wav", small)
+
+
+def test_a_large_file_goes_in_parts_and_its_lost_last_answer_is_understood(bucket, s3, large):
+    moved = []
+
+    s3.faults += [("POST", do_right), ("POST", lose_answer)]  # begin, complete
+    put(bucket, "song.wav", large, moved=moved.append)
+
+    assert len(asked(s3, "PUT")) == 3
+    assert sum(moved) == large.stat().st_size
+    with bucket.open("song.wav") as stored:
+        assert stored.read() == large.read_bytes()
+
+
+def test_s7_a_large_file_is_not_written_over_another(bucket, client, large):
+    client.put_object(Bucket=bucket.name, Key="song.wav", Body=b"first")
+    with pytest.raises(ObjectExists):
+        put(bucket, "song.wav", large)
+    assert bucket.open("song.wav").read() == b"first"
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket.name)
+
+
+def test_s2_the_parts_of_an_upload_that_failed_are_taken_back(bucket, s3, client, large):
+    slow_down = refuse("503 Slow Down", "SlowDown")
+    s3.faults += [("PUT", do_right), *[("PUT", slow_down)] * buckets.s3.ATTEMPTS]
+    with pytest.raises(BucketUnavailable):
+        put(bucket, "song.wav", large)
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket.name)
+    assert bucket.stat("song.wav") is None
+
+
+def test_s2_parts_that_a_dead_process_left_are_swept_after_a_day(bucket, client, monkeypatch):
+    for key in ("media/a.wav", "media/b.wav"):
+        client.create_multipart_upload(Bucket=bucket.name, Key=key)
+    with monkeypatch.context() as patch:  # moto dates every upload to 2010
+        patch.setattr(buckets.s3, "LEFTOVER_AGE_S", 100 * 365 * 24 * 3600)
+        assert bucket.sweep() == 0
+    assert bucket.sweep() == 2
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket.name)
+
+
+def test_a_put_in_the_way_of_a_delete_is_repeated(bucket, s3, small):
+    s3.faults.append(("PUT", refuse("409 Conflict", "ConditionalRequestConflict")))
+    put(bucket, "song.wav", small)
+    assert bucket.open("song.wav").read() == b"sound"
+
+
+def test_a_broken_download_goes_on_where_it_stopped(bucket, s3, large, tmp_path):
+    put(bucket, "song.wav", large)
+    s3.requests.clear()
+    s3.faults.append(("GET", break_off))
+    moved = []
+    bucket.fetch("song.wav", tmp_path / "fetched", moved=moved.append)
+    assert (tmp_path / "fetched").read_bytes() == large.read_bytes()
+    assert sum(moved) == large.stat().st_size
+    first, second = asked(s3, "GET")
+    assert "HTTP_RANGE" not in first
+    assert int(second["HTTP_RANGE"].removeprefix("bytes=").rstrip("-")) > 4 * 1024**2
+
+
+def test_s15_a_download_is_not_continued_with_another_object(bucket, s3, large, client, tmp_path):
+    put(bucket, "song.wav", large)
+
+    def replace(app, environ, start):
+        body = b"".join(app(environ, start))
+        client.put_object(Bucket=bucket.name, Key="song.wav", Body=b"other" * 2_000_000)
+        return [body[: len(body) // 2]]  # less than the Content-Length says
+
+    s3.faults.append(("GET", replace))
+    with pytest.raises(BucketUnavailable):
+        bucket.fetch("song.wav", tmp_path / "fetched")
+    assert not (tmp_path / "fetched").exists()
+
+
+def test_a_stream_that_breaks_raises_our_error(bucket, s3, large):
+    put(bucket, "song.wav", large)
+    s3.faults.append(("GET", break_off))
+    with bucket.open("song.wav") as stream, pytest.raises(BucketUnavailable):
+        stream.read()
+
+
+@pytest.mark.parametrize(
+    "refusal", [("503 Slow Down", "SlowDown"), ("500 Internal Server Error", "InternalError")]
+)
+def test_s3_a_hiccup_is_not_noticed(bucket, s3, small, refusal):
+    s3.faults.append(("PUT", refuse(*refusal)))
+    put(bucket, "song.wav", small)
+    assert bucket.stat("song.wav").size_bytes == 5
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        ("403 Forbidden", "AccessDenied", BucketDenied),
+        ("403 Forbidden", "InvalidAccessKeyId", BucketDenied),
+        ("403 Forbidden", "SignatureDoesNotMatch", BucketDenied),
+        ("403 Forbidden", "RequestTimeTooSkewed", BucketDenied),
+        ("400 Bad Request", "ExpiredToken", BucketDenied),
+        ("400 Bad Request", "AuthorizationHeaderMalformed", BucketDenied),
+        ("404 Not Found", "NoSuchBucket", BucketMissing),
+    ],
+)
+def test_s4_a_refusal_says_what_kind_it_is_and_no_secret(bucket, s3, small, status, code, kind):
+    s3.faults.append(("PUT", refuse(status, code)))
+    with pytest.raises(kind) as raised:
+        put(bucket, "song.wav", small)
+    assert code in str(raised.value)
+    assert "testing" not in str(raised.value)
+
+
+def test_s4_without_credentials_the_bucket_is_denied(bucket, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    buckets.s3._built_client.cache_clear()
+    try:
+        for call in (
+            lambda: bucket.stat("song.wav"),
+            lambda: bucket.link("a", filename="a", content_type="a/b", inline=False),
+            bucket.check,
+        ):
+            with pytest.raises(BucketDenied):
+                call()
+    finally:
+        buckets.s3._built_client.cache_clear()
+
+
+def test_s1_a_store_that_is_gone_is_said_to_be_gone_within_five_seconds(bucket, settings, small):
+    settings.AWS_S3_ENDPOINT_URL = "http://127.0.0.1:9"
+    began = time.monotonic()
+    with pytest.raises(BucketUnavailable):
+        put(bucket, "song.wav", small)
+    assert time.monotonic() - began < 5
+
+
+def test_s5_a_missing_or_impossible_bucket_fails_its_check(s3):
+    for name in ("no-such-bucket", "not a name!"):
+        with pytest.raises(BucketMissing):
+            buckets.bucket(name).check()
+
+
+def test_s5_a_bucket_that_may_be_read_but_not_written_fails_its_check(bucket, s3):
+    s3.faults.append(("POST", refuse("403 Forbidden", "AccessDenied")))
+    with pytest.raises(BucketDenied):
+        bucket.check()
+
+
+def test_a_refused_delete_is_not_taken_for_done(bucket, s3, small):
+    put(bucket, "m/song.wav", small)
+
+    def deny(app, environ, start):
+        start("200 OK", [("Content-Type", "application/xml")])
+        error = "<Error><Key>m/song.wav</Key><Code>AccessDenied</Code></Error>"
+        return [f"<DeleteResult>{error}</DeleteResult>".encode()]
+
+    s3.faults.append(("POST", deny))
+    with pytest.raises(BucketDenied):
+        bucket.delete_prefix("m/")
+
+
+def test_a_link_brings_the_object_with_our_headers(bucket, small):
+    put(bucket, "song.wav", small)
+    link = bucket.link(
+        "song.wav", filename='Mü"ll\r\ner.wav', content_type="audio/wav", inline=False
+    )
+    with urllib.request.urlopen(link) as answer:  # noqa: S310 - our own server
+        assert answer.read() == b"sound"
+        assert answer.headers["Content-Type"] == "audio/wav"
+        assert answer.headers.get_all("Content-Disposition") == [
+            "attachment; filename*=utf-8''M%C3%BC%22ll%0D%0Aer.wav"
+        ]
+        assert answer.headers["Cache-Control"] == "private, no-store"
+
+
+def test_s17_without_a_signature_there_is_nothing_to_see(bucket, small):
+    put(bucket, "song.wav", small)
+    link = bucket.link("song.wav", filename="a.wav", content_type="audio/wav", inline=False)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(link.partition("?")[0])  # noqa: S310 - our own server
+    with contextlib.closing(refused.value):
+        assert refused.value.code == 403
+
+
+def test_links_to_amazon_are_signed_for_the_buckets_own_region(bucket, settings):
+    settings.AWS_S3_ENDPOINT_URL = None
+    settings.AWS_S3_ADDRESSING_STYLE = "virtual"
+    settings.AWS_QUERYSTRING_EXPIRE = 60
+    link = urlsplit(bucket.link("a b.wav", filename="x", content_type="audio/wav", inline=True))
+    query = parse_qs(link.query)
+    assert link.hostname == f"{bucket.name}.s3.eu-west-1.amazonaws.com"
+    assert link.path == "/a%20b.wav"
+    assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+    assert query["X-Amz-Expires"] == ["60"]
+    assert query["response-content-disposition"] == ['inline; filename="x"']
+
+
+def test_only_servers_other_than_amazons_are_spared_the_checksums(bucket, settings):
+    assert buckets.s3.client_config().request_checksum_calculation == "when_required"
+    settings.AWS_S3_ENDPOINT_URL = None
+    assert buckets.s3.client_config().request_checksum_calculation is None
+
+
+def test_the_client_is_built_once(bucket):
+    assert buckets.s3.client() is buckets.s3.client()
