@@ -1,0 +1,40 @@
+"""What the first bytes of a file say, for files that no demuxer of ours opens."""
+
+from __future__ import annotations
+
+# Containers that we take: one that does not open is damaged.
+OURS = (
+    (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (0, b"\x1aE\xdf\xa3"), (4, b"ftyp"), (4, b"moov"),
+    (4, b"mdat"), (8, b"WAVE"), (8, b"AIFF"), (8, b"AIFC"), (0, b"riff.\x91\xcf\x11"),
+    (0, bytes.fromhex("3026b2758e66cf11")),
+)  # fmt: skip
+
+# Sound or video, but of a kind that we do not take.
+FOREIGN = (
+    (0, b"MThd"), (0, b"#!AMR"), (0, b"DSD "), (0, b"FRM8"), (0, b"IMPM"), (0, b"MAC "),
+    (0, b"Extended Module: "), (1080, b"M.K."), (0, b"wvpk"), (0, b"TTA1"), (0, b"MPCK"),
+    (0, b"MP+"), (0, b".snd"), (0, b"caff"), (0, b"\x0bw"), (0, b"\x7f\xfe\x80\x01"), (0, b".RMF"),
+    (0, b".ra\xfd"), (0, b"TWIN"), (0, b"tBaK"), (8, b"AVI "), (0, b"FLV\x01"),
+    (0, b"\x00\x00\x01\xba"), (0, b"\x00\x00\x01\xb3"), (44, b"SCRM"), (8, b"CDDA"),
+    (0, b"Creative Voice File"), (0, b"NIST_1A"), (8, b"RMID"),
+)  # fmt: skip
+
+PICTURES = (
+    (0, b"\x89PNG\r\n\x1a\n"), (0, b"\xff\xd8\xff"), (0, b"GIF8"), (0, b"BM"), (8, b"WEBP"),
+    (0, b"II*\x00"), (0, b"MM\x00*"), (8, b"avif"), (8, b"heic"), (8, b"mif1"),
+)  # fmt: skip
+
+
+def _is(head: bytes, magics: tuple[tuple[int, bytes], ...]) -> bool:
+    return any(head[at : at + len(magic)] == magic for at, magic in magics)
+
+
+def reason(head: bytes) -> tuple[str, str]:
+    """Return why a file with this beginning did not open: ``(reason, detail)``."""
+    if _is(head, PICTURES):
+        return "no_audio", "it is a picture"
+    if _is(head, FOREIGN):
+        return "unsupported", "a kind of sound or video that is not taken"
+    if _is(head, OURS):
+        return "damaged", "its header cannot be read"
+    return "not_audio", "no known kind of sound begins like this"

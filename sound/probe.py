@@ -1,0 +1,81 @@
+"""What sound a file holds, found out by a fenced child process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from sound import kinds
+from sound.examination import Examiner, ExaminerDied
+
+# Seconds: counting packets ends after the first, and the child with the second.
+COUNTING_S = 3.0
+TIME_LIMIT_S = 15.0
+# A file shorter than the header of a WAV holds a magic number at most.
+SHORTEST_BYTES = 44
+
+REASONS = ("empty", "not_audio", "no_audio", "damaged", "unsupported", "too_long")
+
+
+class NotSound(Exception):
+    """The file cannot be converted; ``reason`` is one of REASONS, ``detail`` says more."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What was found. The first sound track counts; pictures are never decoded."""
+
+    container: str  # FFmpeg's first name of it: mp3, wav, flac, mov, aac, ogg, aiff, asf, …
+    codec: str  # FFmpeg's decoder, e.g. mp3float
+    sample_rate_hz: int
+    channels: int
+    bits: int | None  # of a stored sample; None where the codec has no such thing
+    # Counted, not read from a header. Of a file that takes long to count, inferred.
+    duration_ms: int
+    lossless: bool
+    tags: dict[str, str]  # lower-case names, cleaned and cut
+    has_picture: bool
+    tracks: int
+
+
+def probe(path: Path, *, examiner: Examiner | None = None) -> Sound:
+    """Return what sound the local file ``path`` holds.
+
+    ``examiner`` is one started early that may read ``path``; without it a fresh one is used.
+    Raises NotSound. The whole takes at most TIME_LIMIT_S seconds and runs behind
+    ``sound.sandbox``; longer than ``settings.MAX_DURATION_S`` is ``too_long``.
+    """
+    size = path.stat().st_size
+    if size == 0:
+        raise NotSound("empty", "0 bytes")
+    if size < SHORTEST_BYTES:
+        raise NotSound("not_audio", f"{size} bytes are too few for any sound")
+    if examiner is None:
+        with Examiner(path, cpu_s=TIME_LIMIT_S) as own:
+            return _ask(own, path)
+    return _ask(examiner, path)
+
+
+def _ask(examiner: Examiner, path: Path) -> Sound:
+    try:
+        answer = examiner.ask(
+            "probe",
+            path,
+            timeout_s=TIME_LIMIT_S,
+            options=kinds.READING,
+            lossless=sorted(kinds.LOSSLESS),
+            max_duration_s=settings.MAX_DURATION_S,
+            counting_s=COUNTING_S,
+        )
+    except ExaminerDied as error:
+        raise NotSound("damaged", f"reading it failed: {error}") from error
+    if "reason" in answer:
+        raise NotSound(answer["reason"], answer["detail"])
+    return Sound(**answer)
