@@ -1,0 +1,35 @@
+"""The error of the API: a name, an HTTP status and a sentence.
+
+Which names exist with which status: API 2012-09-25, "Handling errors". No Django in here.
+"""
+
+from __future__ import annotations
+
+STATUS = {
+    "ValidationException": 400,
+    "SerializationException": 400,
+    "IncompleteSignature": 400,
+    "RequestExpired": 400,
+    "AccessDeniedException": 403,
+    "MissingAuthenticationToken": 403,
+    "ResourceNotFoundException": 404,
+    "UnknownOperationException": 404,
+    "ResourceInUseException": 409,
+    "RequestEntityTooLarge": 413,
+    "InternalServiceException": 500,
+    "NotImplementedException": 501,
+    "ServiceUnavailable": 503,
+}
+
+
+class ApiError(Exception):
+    """Ends the request with the error ``name`` of ``STATUS`` and its message."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name = name
+        self.message = message
+
+    @property
+    def status(self) -> int:
+        return STATUS[self.name]

@@ -1,0 +1,188 @@
+"""One run of FFmpeg: fenced, watched, and read for what it says of itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sound import sandbox
+
+LOG_BYTES = 64 * 1024  # of the end, where the numbers are
+KEPT_LOG_BYTES = 2048  # of what people may see
+LINE_BYTES = 4096
+# Never fill the disk that others need too.
+FREE_BYTES = 256 * 1024**2
+LOOK_S = 0.5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When FFmpeg is ended. Seconds of wall time; bytes; seconds of sound."""
+
+    time_s: float
+    stall_s: float
+    memory_bytes: int
+    file_bytes: int
+    sound_s: float
+
+
+@dataclass
+class Outcome:
+    """What a run came to. The exit code is no verdict: results are proven one by one."""
+
+    # done, failed, crashed, stalled, timed_out, too_long, too_large or disk_full
+    ended: str = "done"
+    returncode: int | None = None
+    decoded_samples: int | None = None  # of one channel, at the source's rate
+    # The decoder changed its mind about the rate: samples at one rate are not all of them.
+    changed_rate: bool = False
+    encoded_samples: dict[int, int] = field(default_factory=dict)  # by output, from 0
+    log: str = ""
+
+
+def convert(
+    argv: list[str],
+    *,
+    folder: Path,
+    readable: Path,
+    limits: Limits,
+    progressed: Callable[[float], None],
+) -> Outcome:
+    """Run ``argv`` in ``folder`` and return what came of it.
+
+    Must be called from the main thread, which outlives the run: FFmpeg dies with the thread that
+    started it. ``progressed`` is called about twice a second, with the seconds of sound done so
+    far when they moved on; whatever it raises ends FFmpeg and travels on.
+    """
+    process = sandbox.start(
+        argv,
+        folder=folder,
+        readable=[readable],
+        memory_bytes=limits.memory_bytes,
+        cpu_s=limits.time_s * (os.cpu_count() or 1),
+        file_bytes=limits.file_bytes,
+    )
+    watch = _Watch(limits, folder, progressed)
+    try:
+        with selectors.DefaultSelector() as selector:
+            assert process.stdout and process.stderr  # noqa: S101 -- pipes of sandbox.start
+            selector.register(process.stdout, selectors.EVENT_READ, watch.read_progress)
+            selector.register(process.stderr, selectors.EVENT_READ, watch.read_log)
+            while selector.get_map() and not watch.ended:
+                for key, _ in selector.select(LOOK_S):
+                    chunk = os.read(key.fd, 1 << 16)
+                    if chunk:
+                        key.data(chunk)
+                    else:
+                        selector.unregister(key.fileobj)
+                watch.look()
+    finally:
+        if not watch.ended:
+            _wait_a_moment(process)
+        sandbox.kill(process)
+        process.stdout.close()
+        process.stderr.close()
+    return watch.outcome(process.returncode)
+
+
+def _wait_a_moment(process: subprocess.Popen[bytes]) -> None:
+    """Let a process that has closed its pipes end by itself, so that its exit code counts."""
+    deadline = time.monotonic() + 1.0
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+class _Watch:
+    def __init__(self, limits: Limits, folder: Path, progressed: Callable[[float], None]) -> None:
+        self.ended = ""
+        self._limits, self._folder, self._progressed = limits, folder, progressed
+        self._started = self._moved = time.monotonic()
+        self._looked = 0.0
+        self._seconds, self._told, self._size = 0.0, -1.0, 0
+        self._line, self._log, self._changed_rate = b"", b"", False
+
+    def read_progress(self, chunk: bytes) -> None:
+        *lines, self._line = (self._line + chunk).split(b"\n")
+        self._line = self._line[-LINE_BYTES:]
+        for line in lines:
+            name, _, value = line.partition(b"=")
+            if name == b"out_time_us" and re.fullmatch(rb"\d+", value):
+                seconds = int(value) / 1_000_000
+                if seconds > self._seconds:
+                    self._seconds, self._moved = seconds, time.monotonic()
+
+    def read_log(self, chunk: bytes) -> None:
+        self._log = (self._log + chunk)[-LOG_BYTES:]
+        self._changed_rate |= b"Reconfiguring filter graph" in self._log[-len(chunk) - 64 :]
+
+    def look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < LOOK_S:
+            return
+        self._looked = now
+        size = _size(self._folder)
+        if size != self._size:
+            self._size, self._moved = size, now
+        moved = self._seconds > self._told
+        self._told = max(self._told, self._seconds)
+        self._progressed(self._seconds if moved else -1.0)
+        if self._seconds > self._limits.sound_s:
+            self.ended = "too_long"
+        elif now - self._started > self._limits.time_s:
+            self.ended = "timed_out"
+        elif now - self._moved > self._limits.stall_s:
+            self.ended = "stalled"
+        elif shutil.disk_usage(self._folder).free < FREE_BYTES:
+            self.ended = "disk_full"
+
+    def outcome(self, returncode: int) -> Outcome:
+        log = self._log.decode("utf-8", "replace")
+        ended = self.ended or _ended(returncode, log)
+        decoded = re.findall(r"Input stream #0:\d+ \(audio\):.*\((\d+) samples\)", log)
+        encoded = re.findall(
+            r"Output stream #(\d+):0 \(audio\): \d+ frames encoded \((\d+) samples\)", log
+        )
+        return Outcome(
+            ended=ended,
+            returncode=returncode,
+            decoded_samples=int(decoded[-1]) if decoded else None,
+            changed_rate=self._changed_rate,
+            encoded_samples={int(number): int(count) for number, count in encoded},
+            log=cleaned(log, self._folder),
+        )
+
+
+def _ended(returncode: int, log: str) -> str:
+    # SIGXFSZ, or the error that a program gets which ignores it.
+    if returncode == -25 or "File too large" in log:
+        return "too_large"
+    if "No space left on device" in log:
+        return "disk_full"
+    if returncode:
+        return "crashed" if returncode < 0 else "failed"
+    return "done"
+
+
+def _size(folder: Path) -> int:
+    return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
+
+
+def cleaned(log: str, folder: Path) -> str:
+    """Return the last warnings and errors of a log, without paths and control characters."""
+    lines = []
+    for line in log.splitlines():
+        if re.search(r"\[(verbose|info|debug|trace)\]", line):
+            continue
+        line = line.replace(str(folder.parent), "").replace(str(folder), "")
+        line = re.sub(r"(file:)?/\S*/", "", line)
+        line = re.sub(r" @ 0x[0-9a-f]+", "", line)
+        lines.append("".join(c if c.isprintable() else " " for c in line).strip()[:500])
+    kept = "\n".join(line for line in lines if line).encode()[-KEPT_LOG_BYTES:]
+    return kept.decode("utf-8", "ignore")

@@ -1,0 +1,62 @@
+"""`manage.py transcode_worker`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+import steps
+from elastic_transcoder import ffmpeg
+from steps import parent
+
+
+class Command(BaseCommand):
+    help = "Transcodes, and does the short steps around it, until it is stopped."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--kind",
+            choices=["transcode", "steps"],
+            help="one process of this kind in the foreground, instead of TRANSCODER_WORKERS "
+            "processes that transcode and one for the steps",
+        )
+        parser.add_argument(
+            "--once", action="store_true", help="do what is due, then exit; for cron and tests"
+        )
+
+    def handle(self, *_arguments: Any, **options: Any) -> None:
+        kind = options["kind"]
+        if kind != "steps":
+            try:
+                ffmpeg.check()
+            except ffmpeg.FFmpegMissing as error:
+                # Jobs wait for a worker that can do them; none is turned into an error.
+                raise CommandError(str(error)) from error
+        if options["once"] or kind:
+            wait_for_the_lock()
+        if options["once"]:
+            try:
+                steps.run_once(*([kind] if kind else []))
+            except steps.StepsFailed as error:
+                raise CommandError(str(error)) from error
+        elif kind:
+            steps.run(kind)
+        else:
+            # SQLite's connections do not survive a fork; the children open their own.
+            connections.close_all()
+            if not parent.run(parent.workers(settings.TRANSCODER_WORKERS)):
+                raise CommandError("A process kept dying; its last words are above.")
+
+
+def wait_for_the_lock() -> None:
+    """Have this process wait longer for SQLite's write lock than a page may."""
+    for alias in connections:
+        settings_dict = connections.settings[alias]
+        if settings_dict["ENGINE"] == "django.db.backends.sqlite3":
+            settings_dict["OPTIONS"]["timeout"] = settings.WORKER_BUSY_TIMEOUT
+            if not connections[alias].in_atomic_block:
+                connections[alias].close()

@@ -1,0 +1,208 @@
+"""What the transcoder keeps: keys, pipelines, jobs with their outputs, and notices to deliver.
+
+No foreign key leaves this room: the transcoder can run alone, on a database of its own.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from elastic_transcoder.ids import new_id
+
+
+class AccessKey(models.Model):
+    """One caller of the API; what IAM was for Amazon."""
+
+    access_key_id = models.CharField(max_length=128, unique=True)
+    name = models.CharField(max_length=100)
+    # Fernet token; SigV4 needs the secret itself, so a hash would not do.
+    encrypted_secret = models.TextField()
+    is_enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.access_key_id})"
+
+
+class Pipeline(models.Model):
+    """A queue of jobs between two buckets."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "Active"
+        PAUSED = "Paused"
+
+    id = models.CharField(primary_key=True, max_length=20, default=new_id, editable=False)
+    name = models.CharField(max_length=40)
+    status = models.CharField(max_length=6, choices=Status, default=Status.ACTIVE)
+    input_bucket = models.CharField(max_length=255)
+    # Empty where ContentConfig names the bucket.
+    output_bucket = models.CharField(max_length=255, blank=True)
+    content_config = models.JSONField(null=True, blank=True)
+    thumbnail_config = models.JSONField(null=True, blank=True)
+    role = models.CharField(max_length=255)
+    aws_kms_key_arn = models.CharField(max_length=255, blank=True)
+    # Event ("Progressing", "Completed", "Warning", "Error") -> topic ARN, or "" for none.
+    notifications = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def result_bucket(self) -> str:
+        """Where results go: the OutputBucket, or the bucket that ContentConfig names."""
+        return self.output_bucket or self.content_config["Bucket"]
+
+
+class JobQuerySet(models.QuerySet["Job"]):
+    def unfinished(self) -> JobQuerySet:
+        return self.filter(status__in=Job.OPEN)
+
+    def claimable(self, now: datetime) -> JobQuerySet:
+        """Jobs a worker may take: waiting, or left behind by a worker that died."""
+        return self.filter(
+            Q(status=Job.Status.SUBMITTED) | Q(status=Job.Status.PROGRESSING, lease_until__lt=now)
+        )
+
+
+class Job(models.Model):
+    """One transcoding job. Source of the member names: API 2012-09-25, shape Job."""
+
+    class Status(models.TextChoices):
+        SUBMITTED = "Submitted"
+        PROGRESSING = "Progressing"
+        COMPLETE = "Complete"
+        CANCELED = "Canceled"
+        ERROR = "Error"
+
+    OPEN = (Status.SUBMITTED, Status.PROGRESSING)
+    FINAL = (Status.COMPLETE, Status.CANCELED, Status.ERROR)
+    MAX_ATTEMPTS = 5
+
+    id = models.CharField(primary_key=True, max_length=20, default=new_id, editable=False)
+    # The id alone is kept: finished jobs outlive their pipeline.
+    pipeline_id = models.CharField(max_length=20)
+    status = models.CharField(max_length=11, choices=Status, default=Status.SUBMITTED)
+    inputs = models.JSONField()  # list of JobInput as requested, DetectedProperties added
+    output_key_prefix = models.CharField(max_length=255, blank=True)
+    playlists = models.JSONField(default=list)
+    user_metadata = models.JSONField(default=dict)
+    progress = models.PositiveSmallIntegerField(default=0)  # percent
+
+    # Milliseconds since the epoch, as the API counts.
+    submit_time_ms = models.BigIntegerField()
+    start_time_ms = models.BigIntegerField(null=True, blank=True)
+    finish_time_ms = models.BigIntegerField(null=True, blank=True)
+
+    # Who works on it, until when, and which try this is.
+    lease_owner = models.CharField(max_length=100, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    log = models.TextField(blank=True)  # FFmpeg's last lines, cleaned
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            # claim() looks here: the oldest waiting job of a pipeline, and the few at work.
+            models.Index(fields=["status", "pipeline_id", "id"], name="job_claim"),
+            # ListJobsByPipeline and ListJobsByStatus page through these.
+            models.Index(fields=["pipeline_id", "id"], name="job_pipeline"),
+            models.Index(fields=["status", "id"], name="job_status"),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in self.FINAL
+
+
+class JobOutput(models.Model):
+    """One result of a job. Shape JobOutput; statuses are those of Job."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="outputs")
+    number = models.PositiveSmallIntegerField()  # from 1, the API's Id
+    key = models.CharField(max_length=255)  # without the job's OutputKeyPrefix
+    preset_id = models.CharField(max_length=20)
+    # Container and Audio as they were when the job was created.
+    preset = models.JSONField()
+    # The other members of CreateJobOutput, as requested.
+    options = models.JSONField(default=dict)
+    status = models.CharField(max_length=11, choices=Job.Status, default=Job.Status.SUBMITTED)
+    status_detail = models.CharField(max_length=255, blank=True)
+    error_code = models.PositiveSmallIntegerField(null=True, blank=True)
+    duration_ms = models.BigIntegerField(null=True, blank=True)
+    size_bytes = models.BigIntegerField(null=True, blank=True)
+    # Of a result that was proven; an object at the final key that equals it is ours.
+    sha256 = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        ordering = ["job", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "number"], name="output_number"),
+            models.UniqueConstraint(fields=["job", "key"], name="output_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} {self.number}"
+
+    @property
+    def final_key(self) -> str:
+        return f"{self.job.output_key_prefix}{self.key}"
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    def undelivered(self) -> NoticeQuerySet:
+        return self.filter(status=Notice.Status.WAITING)
+
+
+class Notice(models.Model):
+    """One notice to one subscriber, written in the transaction of the state it tells of."""
+
+    class Status(models.TextChoices):
+        WAITING = "Waiting"
+        DELIVERED = "Delivered"
+        REFUSED = "Refused"  # the subscriber said no, or three days went by
+
+    LIFETIME = timedelta(days=3)
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="notices")
+    state = models.CharField(max_length=11)  # PROGRESSING, COMPLETED, WARNING or ERROR
+    topic_arn = models.CharField(max_length=255)
+    url = models.CharField(max_length=2000, blank=True)  # empty: Amazon SNS delivers it
+    subject = models.CharField(max_length=100)
+    message = models.TextField()  # the JSON document, as text
+    # Fixed at the first attempt, so that every repeat is the same message.
+    message_id = models.UUIDField(null=True, blank=True)
+    published_at = models.DateTimeField(null=True, blank=True)
+
+    status = models.CharField(max_length=9, choices=Status, default=Status.WAITING)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    last_answer = models.CharField(max_length=255, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            # The delivery step looks here for what is due.
+            models.Index(
+                fields=["next_attempt_at"], name="notice_due", condition=Q(status="Waiting")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} {self.job_id}"

@@ -1,0 +1,40 @@
+"""The pipeline that the site itself uses."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import transaction
+
+from elastic_transcoder.models import Pipeline
+
+EVENTS = ("Progressing", "Completed", "Warning", "Error")
+
+
+def ensure_pipeline() -> Pipeline:
+    """Return the pipeline named by TRANSCODER_PIPELINE_NAME, made or brought in line.
+
+    Buckets and topics follow the settings, so that another bucket takes nothing but another
+    setting; a pause is kept. Of several with the name, the oldest is it.
+    """
+    topic = next(iter([*settings.TRANSCODER_TOPICS, *settings.SNS_TOPIC_ARN]), "")
+    wanted = {
+        "input_bucket": settings.MEDIA_BUCKET,
+        "output_bucket": settings.MEDIA_BUCKET,
+        "content_config": None,
+        "thumbnail_config": None,
+        "notifications": dict.fromkeys(EVENTS, "") | {"Completed": topic, "Error": topic},
+    }
+    with transaction.atomic():
+        pipelines = Pipeline.objects.filter(name=settings.TRANSCODER_PIPELINE_NAME)
+        pipeline = pipelines.order_by("id").first()
+        if pipeline is None:
+            return Pipeline.objects.create(
+                name=settings.TRANSCODER_PIPELINE_NAME,
+                role=f"arn:aws:iam::{settings.TRANSCODER_ACCOUNT_ID}:role/"
+                "Elastic_Transcoder_Default_Role",
+                **wanted,
+            )
+        for field, value in wanted.items():
+            setattr(pipeline, field, value)
+        pipeline.save(update_fields=list(wanted))
+        return pipeline

@@ -1,0 +1,242 @@
+import dataclasses
+import sys
+
+import pytest
+
+from elastic_transcoder import ffmpeg, presets
+from elastic_transcoder.proof import Source, prove
+from elastic_transcoder.tests.conftest import run_ffmpeg
+from sound import kinds, probe
+from sound.examination import Examiner
+from sound.probe import Sound
+
+AUDIO_PRESETS = [preset.id for preset in presets.system_presets() if preset.is_audio]
+
+SOUND = Sound(
+    container="wav",
+    codec="pcm_s16le",
+    sample_rate_hz=44100,
+    channels=2,
+    bits=16,
+    duration_ms=1000,
+    lossless=True,
+    tags={},
+    has_picture=False,
+    tracks=1,
+)
+
+
+def sound(**fields) -> Sound:
+    return dataclasses.replace(SOUND, **fields)
+
+
+def preset(container: str, codec: str, **audio) -> dict:
+    audio = {"SampleRate": "auto", "Channels": "auto"} | audio
+    return {"Container": container, "Audio": {"Codec": codec, **audio}}
+
+
+def make_and_prove(source, settings: dict, folder):
+    """Encode for real and hold the result against what was planned."""
+    found = probe.probe(source)
+    encoding = ffmpeg.encoding(settings, found)
+    (folder / "tags").write_text(ffmpeg.tag_file({}))
+    arguments = ffmpeg.arguments(source, folder / "tags", [(encoding, folder / "result")])
+    run_ffmpeg(*arguments)
+    with Examiner(folder) as examiner:
+        facts = prove(
+            folder / "result", encoding, Source(found.duration_ms), examiner, is_copy=False
+        )
+    return encoding, facts
+
+
+def test_there_are_fourteen_audio_presets():
+    assert len(AUDIO_PRESETS) == 14
+
+
+@pytest.mark.parametrize("preset_id", AUDIO_PRESETS)
+def test_every_audio_system_preset_runs(tone, tmp_path, preset_id):
+    settings = presets.system_preset(preset_id).settings
+    encoding, facts = make_and_prove(tone("a.wav", "-ac", "2"), settings, tmp_path)
+    audio = settings["Audio"]
+    assert str(facts.sample_rate_hz) == audio["SampleRate"]
+    assert str(facts.channels) == audio["Channels"]
+    assert facts.codec in encoding.codec.decoders
+    if audio["Codec"] in ("flac", "pcm"):
+        assert str(facts.bits) == audio["CodecOptions"]["BitDepth"]
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "audio"),
+    [
+        ("flac", "flac", {"CodecOptions": {"BitDepth": "24"}}),
+        ("ogg", "flac", {}),
+        ("ogg", "vorbis", {"BitRate": "128"}),
+        ("oga", "vorbis", {"BitRate": "128", "SampleRate": "22050", "Channels": "1"}),
+        ("oga", "vorbis", {"BitRate": "128", "SampleRate": "96000"}),
+        ("webm", "vorbis", {"BitRate": "320"}),
+        ("mp2", "mp2", {"BitRate": "90"}),
+        ("mp2", "mp2", {"BitRate": "320", "SampleRate": "22050", "Channels": "1"}),
+        ("mp3", "mp3", {"BitRate": "90"}),
+        ("mp3", "mp3", {"BitRate": "320", "SampleRate": "22050"}),
+        ("mp4", "mp3", {"BitRate": "128"}),
+        ("mp4", "AAC", {"BitRate": "320", "SampleRate": "22050", "Channels": "1"}),
+        ("mp4", "AAC", {"BitRate": "128", "SampleRate": "96000"}),
+        ("ts", "mp3", {"BitRate": "128"}),
+        ("flv", "AAC", {"BitRate": "128"}),
+        ("flv", "mp3", {"BitRate": "128", "SampleRate": "48000"}),
+        ("mpg", "mp2", {"BitRate": "192"}),
+        ("wav", "pcm", {"CodecOptions": {"BitDepth": "24"}, "SampleRate": "192000"}),
+        ("wav", "pcm", {"CodecOptions": {"BitDepth": "32", "Signed": "Unsigned"}}),
+    ],
+)
+def test_every_container_and_codec_of_the_api_can_be_made(tone, tmp_path, container, codec, audio):
+    make_and_prove(tone("a.wav", "-ac", "2"), preset(container, codec, **audio), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "given", "made"),
+    [
+        ("mp3", "mp3", 192000, 48000),
+        ("mp3", "mp3", 35467, 32000),
+        ("mp3", "mp3", 7000, 8000),
+        ("AAC", "mp4", 192000, 96000),
+        ("AAC", "mp4", 134560, 96000),
+        ("flac", "flac", 35467, 35467),
+        ("pcm", "wav", 384000, 384000),
+    ],
+)
+def test_f10_a_rate_the_codec_lacks_becomes_the_next_lower_one(codec, container, given, made):
+    settings = preset(container, codec, BitRate="128")
+    assert ffmpeg.encoding(settings, sound(sample_rate_hz=given)).sample_rate_hz == made
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "asked", "given", "made", "is_said"),
+    [
+        ("AAC", "mp4", "2", 6, 2, True),
+        ("AAC", "mp4", "auto", 6, 6, False),
+        ("AAC", "mp4", "auto", 8, 8, False),
+        ("mp3", "mp3", "auto", 6, 2, True),
+        ("pcm", "wav", "auto", 16, 8, True),
+        ("pcm", "wav", "1", 2, 1, False),
+        ("pcm", "wav", "2", 1, 2, False),
+        ("pcm", "wav", "1", 6, 1, True),
+    ],
+)
+def test_f11_more_channels_than_fit_are_mixed_and_that_is_said(
+    codec, container, asked, given, made, is_said
+):
+    settings = preset(container, codec, BitRate="128", Channels=asked)
+    encoding = ffmpeg.encoding(settings, sound(channels=given))
+    assert encoding.channels == made
+    assert bool(encoding.notes) == is_said
+
+
+def test_one_channel_becomes_two_identical_ones(tone, tmp_path):
+    settings = preset("wav", "pcm", Channels="2")
+    make_and_prove(tone("mono.wav"), settings, tmp_path)
+    samples = (tmp_path / "result").read_bytes()[-40_000:]
+    mono = tone("mono.wav").read_bytes()[-20_000:]
+    assert samples[0::4] == samples[2::4] == mono[0::2]
+    assert samples[1::4] == samples[3::4] == mono[1::2]
+
+
+@pytest.mark.parametrize(
+    ("given", "made"), [(8, 16), (16, 16), (20, 24), (24, 24), (32, 24), (None, 16)]
+)
+def test_flac_without_depth_keeps_the_inputs_depth_up_to_24(given, made):
+    assert ffmpeg.encoding(preset("flac", "flac"), sound(bits=given)).bits == made
+
+
+def test_a_profile_without_encoder_is_replaced_and_said():
+    settings = preset("mp4", "AAC", BitRate="64", CodecOptions={"Profile": "HE-AAC"})
+    assert "HE-AAC" in ffmpeg.encoding(settings, SOUND).notes[0]
+
+
+def test_f14_a_cover_is_left_out_with_a_note():
+    assert ffmpeg.encoding(preset("mp3", "mp3"), sound(has_picture=True)).notes == (
+        "Artwork of the input was left out.",
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        preset("mxf", "pcm"),
+        preset("gif", "pcm"),
+        preset("mp4", "AAC", Channels="0"),
+        {"Container": "mp4", "Audio": None},
+    ],
+)
+def test_a_result_without_sound_is_not_encodable(settings):
+    with pytest.raises(ffmpeg.NotEncodable):
+        ffmpeg.encoding(settings, SOUND)
+
+
+def test_only_an_unchanged_lossless_result_is_a_copy():
+    wav = preset("wav", "pcm", SampleRate="44100", Channels="2")
+    assert ffmpeg.encoding(wav, SOUND).is_copy_of(SOUND)
+    for other in (sound(bits=24), sound(channels=1), sound(sample_rate_hz=48000)):
+        assert not ffmpeg.encoding(wav, other).is_copy_of(other)
+    lossy = sound(lossless=False, bits=None)
+    assert not ffmpeg.encoding(wav, lossy).is_copy_of(lossy)
+    mp3 = preset("mp3", "mp3", BitRate="128")
+    assert not ffmpeg.encoding(mp3, SOUND).is_copy_of(SOUND)
+
+
+def test_u15_files_are_named_as_files_and_only_they_may_be_opened(tmp_path):
+    encoding = ffmpeg.encoding(preset("mp3", "mp3"), SOUND)
+    argv = ffmpeg.arguments(tmp_path / "s", tmp_path / "t", [(encoding, tmp_path / "r")])
+    assert argv.count(f"file:{tmp_path / 's'}") == 1
+    before_input = argv[: argv.index("-i")]
+    for option in ("-nostdin", "-protocol_whitelist", "-format_whitelist", "-max_streams"):
+        assert option in before_input
+    assert before_input[before_input.index("-format_whitelist") + 1] == ",".join(kinds.DEMUXERS)
+    assert argv[-1] == f"file:{tmp_path / 'r'}"
+
+
+def test_f17_tags_are_escaped_in_ffmpegs_own_form(tone, tmp_path):
+    tags = {"title": "a=b;c#d\\e", "artist": "-y", "comment": "[CHAPTER]\n;x"}
+    encoding = ffmpeg.encoding(preset("flac", "flac"), SOUND)
+    (tmp_path / "tags").write_text(ffmpeg.tag_file(tags))
+    source = tone("a.wav", "-ac", "2")
+    run_ffmpeg(*ffmpeg.arguments(source, tmp_path / "tags", [(encoding, tmp_path / "r")]))
+    kept = probe.probe(tmp_path / "r").tags
+    assert kept == {"title": "a=b;c#d\\e", "artist": "-y", "comment": "[CHAPTER] ;x"}
+
+
+def test_the_packaged_ffmpeg_passes_the_check():
+    ffmpeg.check()
+
+
+def program(tmp_path, text: str) -> str:
+    path = tmp_path / "ffmpeg"
+    path.write_text(f"#!{sys.executable}\n{text}")
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("print('ffmpeg version 4.4.1')", "FFmpeg 4; 5 or newer is needed"),
+        ("print('something else')", "does not answer like FFmpeg"),
+        ("import sys\nprint('ffmpeg version n9.0.2' if '-version' in sys.argv else "
+         "' A....D aac                  AAC')", "lacks the encoders libmp3lame, mp2"),
+        ("import os; os.abort()", "does not answer like FFmpeg"),
+    ],
+    ids=["old", "other", "encoders", "abort"],
+)  # fmt: skip
+def test_k6_an_ffmpeg_that_cannot_do_the_work_is_refused_with_a_hint(
+    settings, tmp_path, text, said
+):
+    settings.FFMPEG_BINARY = program(tmp_path, text)
+    with pytest.raises(ffmpeg.FFmpegMissing, match=said) as refused:
+        ffmpeg.check()
+    assert "FFMPEG_BINARY" in str(refused.value)
+
+
+def test_k6_a_missing_ffmpeg_is_refused_with_a_hint(settings):
+    settings.FFMPEG_BINARY = "/no/such/ffmpeg"
+    with pytest.raises(ffmpeg.FFmpegMissing, match="FFMPEG_BINARY names '/no/such/ffmpeg'"):
+        ffmpeg.check()

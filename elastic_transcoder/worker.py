@@ -1,0 +1,97 @@
+"""The step of a transcoding process: one job after another."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+
+import steps
+from elastic_transcoder import claims, ffmpeg
+from elastic_transcoder.attempt import Attempt, Later
+from elastic_transcoder.claims import Claim, LeaseLost
+from elastic_transcoder.hold import Hold, Stopped
+
+logger = logging.getLogger(__name__)
+
+# Seconds before a job is looked at again that waits, or whose attempt failed on our side.
+LATER_S = 15.0
+
+_prepared_by: int | None = None
+
+
+def transcode() -> datetime | None:
+    """Do every job that is due, one after another; return when the earliest lease runs out.
+
+    To be called from the main thread of a process: FFmpeg dies with the thread that started it.
+    Asked to stop (``steps.stopping()``), it takes no further job and gives the one in hand
+    ``hold.GRACE_S`` seconds; asked twice, none; then the job is handed back, which costs it no
+    attempt. Raises FFmpegMissing, before any job is touched.
+    """
+    prepare()
+    while not steps.stopping():
+        claim = claims.claim()
+        if claim is None:
+            return claims.next_due()
+        work(claim)
+    return None
+
+
+def prepare() -> None:
+    """Check FFmpeg and clean up after dead processes, once in each process.
+
+    Raises FFmpegMissing.
+    """
+    global _prepared_by
+    if _prepared_by != os.getpid():
+        ffmpeg.check()
+        remove_leftovers()
+        _prepared_by = os.getpid()
+
+
+def remove_leftovers() -> int:
+    """Remove the folders of processes of this machine that are gone; return how many."""
+    removed = 0
+    for folder in settings.WORK_DIR.glob("*-*"):
+        process_id = folder.name.partition("-")[0]
+        if process_id.isdecimal() and not Path(f"/proc/{process_id}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+    return removed
+
+
+def work(claim: Claim) -> None:
+    """Make one attempt at the job. Whatever happens, the job's row says what comes next."""
+    try:
+        with Hold(claim) as hold, _folder() as folder:
+            Attempt(claim, hold, folder).run()
+    except LeaseLost:
+        logger.warning("job %s: the lease is lost, nothing is reported", claim.job.pk)
+    except Stopped:
+        claims.hand_back(claim)
+    except Later as later:
+        logger.warning("job %s: waits: %s", claim.job.pk, later)
+        claims.hand_back(claim, after_s=LATER_S)
+    except Exception:
+        logger.exception("job %s: attempt %d failed", claim.job.pk, claim.job.attempts)
+        claims.give_up(claim, after_s=LATER_S)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """An empty folder for one attempt, named after this process; gone afterwards."""
+    folder = settings.WORK_DIR / f"{os.getpid()}-{uuid.uuid4().hex}"
+    # Two parts: what came in may be read, what comes out written.
+    for part in ("in", "out"):
+        (folder / part).mkdir(parents=True, mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
