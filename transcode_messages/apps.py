@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class TranscodeMessagesConfig(AppConfig):
+    name = "transcode_messages"
