@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class AudioTranscoderConfig(AppConfig):
+    name = "audio_transcoder"
+
+    def ready(self) -> None:
+        from audio_transcoder import checks, steps  # noqa: F401 - they register themselves
+        from audio_transcoder.context_processors import has_open_jobs
+        from transcode_messages import live
+
+        live.ask(has_open_jobs)

@@ -1,0 +1,245 @@
+"""System checks: settings that are wrong or contradict each other stop the start with a hint.
+
+Nothing here calls out.
+
+E001 TRANSCODER_ENDPOINT_URL is Amazon's     E008 the lease of a job
+E002 an address is no http(s) address        E009 SNS_TOPIC_ARN
+E003 TRANSCODER_ENGINE                       E010 SNS_SIGNATURE_VERSIONS
+E004 STATIC_ON_S3 without what it needs      E011 TRANSCODER_TOPICS
+E005 AWS_S3_ADDRESSING_STYLE                 E012 storage locations
+E006 a number that must be positive          E013 PORT
+E007 a number that must not be negative
+
+W001 DEBUG on a public site                  W003 mail is required and goes nowhere
+W002 our own notices would be refused
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from sns import arn
+
+POSITIVE = (
+    "AWS_QUERYSTRING_EXPIRE",
+    "CLIENT_IDLE_S",
+    "FFMPEG_MEMORY_BYTES",
+    "MAX_DURATION_S",
+    "NOTICE_RETRY_S",
+    "OUTPUT_MAX_BYTES",
+    "RECONCILE_S",
+    "TRANSCODER_LEASE_S",
+    "TRANSCODER_MAX_PLACED",
+    "TRANSCODER_RENEW_S",
+    "TRANSCODER_STALL_S",
+    "TRANSCODER_TIMEOUT",
+    "TRANSCODER_WORKERS",
+    "UPLOAD_MAX_BYTES",
+    "WEB_BUSY_TIMEOUT",
+    "WEB_PROCESSES",
+    "WEB_THREADS",
+    "WORKER_BUSY_TIMEOUT",
+)
+NOT_NEGATIVE = ("QUOTA_BYTES", "QUOTA_FILES", "QUOTA_FILES_PER_DAY", "SECURE_HSTS_SECONDS")
+
+_AMAZONS_OWN = re.compile(r"elastictranscoder\..*\.?(amazonaws\.com(\.cn)?|api\.aws)")
+_LOCATION = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+
+
+@register
+def addresses(**_: Any) -> Iterator[CheckMessage]:
+    host = (_host_of(settings.TRANSCODER_ENDPOINT_URL) or "").rstrip(".").lower()
+    if _AMAZONS_OWN.fullmatch(host):
+        yield Error(
+            f"TRANSCODER_ENDPOINT_URL is Amazon's: {host}.",
+            hint="Amazon switched Elastic Transcoder off on 2025-11-13. Leave the variable out to "
+            "use the transcoder of this site, or name another one.",
+            id="audio.E001",
+        )
+    for name in ("SITE_URL", "LOCAL_URL", "TRANSCODER_ENDPOINT_URL", "AWS_S3_ENDPOINT_URL"):
+        value = getattr(settings, name)
+        if value and not _is_address(value):
+            yield Error(
+                f"{name} is no address of a site: {value!r}.",
+                hint="Expected is http:// or https://, a host and maybe a port, and no more, e.g. "
+                "https://audio.example.org",
+                id="audio.E002",
+            )
+    if not 0 < settings.PORT < 65536:
+        yield Error(
+            f"PORT is {settings.PORT}.", hint="Choose one from 1 to 65535.", id="audio.E013"
+        )
+    if settings.DEBUG and settings.SITE_URL.startswith("https://"):
+        yield Warning(
+            f"DEBUG is on and people reach the site at {settings.SITE_URL}.",
+            hint="Its error pages show settings and code to everybody: leave DEBUG out.",
+            id="audio.W001",
+        )
+
+
+def _host_of(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port_is_fine = parts.port != 0  # a port that is no number raises
+    except ValueError:
+        return False
+    return (
+        port_is_fine
+        and parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and "@" not in parts.netloc
+        and not re.search(r"[\s\x00-\x1f]", url)
+        and parts.path in ("", "/")
+        and not (parts.query or parts.fragment)
+    )
+
+
+@register
+def engine(**_: Any) -> Iterator[CheckMessage]:
+    from audio_transcoder.transcoder import AudioTranscoder
+
+    known = sorted(AudioTranscoder._builders)
+    if settings.TRANSCODER_ENGINE not in known:
+        yield Error(
+            f"TRANSCODER_ENGINE is {settings.TRANSCODER_ENGINE!r}.",
+            hint=f"There is: {', '.join(known)}.",
+            id="audio.E003",
+        )
+
+
+@register
+def storage(**_: Any) -> Iterator[CheckMessage]:
+    needed = ("AWS_STORAGE_BUCKET_NAME", "AWS_S3_CUSTOM_DOMAIN")
+    missing = [name for name in needed if not getattr(settings, name)]
+    if settings.STATIC_ON_S3 and missing:
+        yield Error(
+            f"STATIC_ON_S3 is on without {' and '.join(missing)}.",
+            hint="Static files on S3 need a bucket and the host name that serves it to everybody, "
+            "e.g. a CloudFront distribution; without STATIC_ON_S3 this site serves them itself.",
+            id="audio.E004",
+        )
+    if settings.AWS_S3_ADDRESSING_STYLE not in ("virtual", "path", "auto"):
+        yield Error(
+            f"AWS_S3_ADDRESSING_STYLE is {settings.AWS_S3_ADDRESSING_STYLE!r}.",
+            hint="Expected is virtual (Amazon's), path (many other servers) or auto.",
+            id="audio.E005",
+        )
+    locations = (settings.STATICFILES_LOCATION, settings.MEDIAFILES_LOCATION)
+    first, second = (f"{location}/" for location in locations)
+    if not all(map(_LOCATION.fullmatch, locations)) or (
+        first.startswith(second) or second.startswith(first)
+    ):
+        yield Error(
+            f"STATICFILES_LOCATION, MEDIAFILES_LOCATION are {', '.join(map(repr, locations))}.",
+            hint="Expected are two names, neither inside the other, without slashes at their ends.",
+            id="audio.E012",
+        )
+
+
+@register
+def numbers(**_: Any) -> Iterator[CheckMessage]:
+    for name in POSITIVE:
+        if not getattr(settings, name) > 0:
+            yield Error(
+                f"{name} is {getattr(settings, name)}.",
+                hint="It must be more than 0; leave it out for the default.",
+                id="audio.E006",
+            )
+    for name in NOT_NEGATIVE:
+        if getattr(settings, name) < 0:
+            yield Error(
+                f"{name} is {getattr(settings, name)}.",
+                hint="It must not be negative; 0 switches it off.",
+                id="audio.E007",
+            )
+    if settings.TRANSCODER_RENEW_S * 2 > settings.TRANSCODER_LEASE_S:
+        yield Error(
+            f"A job's lease of {settings.TRANSCODER_LEASE_S:g} s is renewed only every "
+            f"{settings.TRANSCODER_RENEW_S:g} s.",
+            hint="A single late renewal would give a running job away: make TRANSCODER_LEASE_S at "
+            "least twice TRANSCODER_RENEW_S.",
+            id="audio.E008",
+        )
+
+
+@register
+def notices(**_: Any) -> list[CheckMessage]:
+    return [*_notice_errors()] or [*_refused_by_ourselves()]
+
+
+def _notice_errors() -> Iterator[CheckMessage]:
+    wrong = [topic for topic in settings.SNS_TOPIC_ARN if arn.parse(topic) is None]
+    if wrong or not settings.SNS_TOPIC_ARN:
+        yield Error(
+            f"SNS_TOPIC_ARN is no list of topics: {', '.join(map(repr, wrong)) or 'empty'}.",
+            hint="Expected are whole ARNs of standard topics, separated by commas, e.g. "
+            "arn:aws:sns:eu-west-1:123456789012:transcode-complete",
+            id="audio.E009",
+        )
+    versions = settings.SNS_SIGNATURE_VERSIONS
+    if not versions or not set(versions) <= {"1", "2"}:
+        yield Error(
+            f"SNS_SIGNATURE_VERSIONS is {','.join(versions) or 'empty'}.",
+            hint="Expected is 1, 2 or 1,2: the versions that Amazon SNS signs with.",
+            id="audio.E010",
+        )
+    if not _are_topics(settings.TRANSCODER_TOPICS):
+        yield Error(
+            "TRANSCODER_TOPICS is no JSON object of topic ARNs with lists of http(s) URLs.",
+            hint='E.g. {"arn:aws:sns:eu-west-1:000000000000:transcode-complete": '
+            '["http://127.0.0.1:8000/transcode-complete/"]}',
+            id="audio.E011",
+        )
+
+
+def _refused_by_ourselves() -> Iterator[CheckMessage]:
+    webhooks = {f"{url}/transcode-complete/" for url in (settings.SITE_URL, settings.LOCAL_URL)}
+    for topic, urls in settings.TRANSCODER_TOPICS.items():
+        if not webhooks & set(urls):
+            continue
+        if topic not in settings.SNS_TOPIC_ARN or "2" not in settings.SNS_SIGNATURE_VERSIONS:
+            yield Warning(
+                f"This site would refuse the notices of its own topic {topic}.",
+                hint="List the topic in SNS_TOPIC_ARN and 2 in SNS_SIGNATURE_VERSIONS, or take "
+                "the topic out of TRANSCODER_TOPICS. Until then finished jobs show up minutes "
+                "late.",
+                id="audio.W002",
+            )
+
+
+def _are_topics(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        arn.parse(topic) is not None
+        and isinstance(urls, list)
+        and all(isinstance(url, str) and _is_http(url) for url in urls)
+        for topic, urls in value.items()
+    )
+
+
+def _is_http(url: str) -> bool:
+    return url.startswith(("http://", "https://")) and bool(_host_of(url))
+
+
+@register
+def accounts(**_: Any) -> Iterator[CheckMessage]:
+    nowhere = ("console", "dummy", "locmem")
+    is_sent = settings.EMAIL_BACKEND.split(".")[-2] not in nowhere
+    if settings.ACCOUNT_EMAIL_VERIFICATION == "mandatory" and not is_sent:
+        yield Warning(
+            "People must confirm their e-mail address, and no mail leaves this machine.",
+            hint="Set EMAIL_URL, e.g. smtp://user:password@mail.example.org:587/?tls=True",
+            id="audio.W003",
+        )

@@ -1,0 +1,146 @@
+"""Handing an object to a browser: by a signed link, or byte by byte.
+
+Who may read it has been asked before; these are answers to GET and HEAD.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.cache import get_conditional_response
+from django.utils.http import content_disposition_header, http_date
+
+from buckets import ObjectMissing, bucket
+
+_CHUNK_BYTES = 256 * 1024
+_RANGES = re.compile(r"bytes=[ \t]*([0-9-]+(?:[ \t]*,[ \t]*[0-9-]+)*)[ \t]*", re.IGNORECASE)
+_RANGE = re.compile(r"([0-9]*)-([0-9]*)")
+# More digits than any size has, and fewer than int() refuses.
+_MAX_DIGITS = 18
+
+
+def serve(
+    request: HttpRequest,
+    *,
+    bucket_name: str,
+    key: str,
+    filename: str,
+    content_type: str,
+    inline: bool,
+) -> HttpResponseBase:
+    """Return the answer that brings the object to the browser under the name ``filename``.
+
+    On S3 that is a redirect to a signed link, which S3 answers with ranges of its own. A
+    folder's object is streamed in constant memory with one range (RFC 9110, section 14; several
+    at once get the whole), validators and preconditions. It is a download unless ``inline``.
+    No cache keeps any of it. Raises Http404 when there is no such object, and BucketError.
+    """
+    stored_in = bucket(bucket_name)
+    disposition = content_disposition_header(not inline, filename)
+    link = stored_in.link(key, filename=filename, content_type=content_type, inline=inline)
+    if link is None:
+        try:
+            file = stored_in.open(key)
+        except ObjectMissing as error:
+            raise Http404("There is no such object.") from error
+        response = _stream(request, file)
+    else:
+        # Asked now, because S3 would answer a browser with XML.
+        info = stored_in.stat(key)
+        if info is None:
+            raise Http404("There is no such object.")
+        if request.method == "HEAD":  # the link is signed for GET alone
+            response = HttpResponse(headers={"Content-Length": str(info.size_bytes)})
+        else:
+            response = HttpResponse(status=302, headers={"Location": link})
+    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if response.status_code in (200, 206):
+        response.headers["Content-Type"] = content_type
+        if disposition:
+            response.headers["Content-Disposition"] = disposition
+    return response
+
+
+def _stream(request: HttpRequest, file: BinaryIO) -> HttpResponseBase:
+    found = os.fstat(file.fileno())
+    size = found.st_size
+    # An object never changes; the time tells it from one that was stored anew under its key.
+    etag = f'"{found.st_mtime_ns:x}-{size:x}"'
+    modified = http_date(found.st_mtime)
+    headers = {"Accept-Ranges": "bytes", "ETag": etag, "Last-Modified": modified}
+    unmet = get_conditional_response(request, etag=etag, last_modified=int(found.st_mtime))
+    if unmet is not None:  # 304 or 412
+        file.close()
+        for name, value in headers.items():
+            unmet.headers[name] = value
+        return unmet
+
+    start, end, status = 0, size, 200
+    # Only GET has ranges (RFC 9110, section 14.2).
+    if request.method == "GET" and request.headers.get("If-Range", etag) in (etag, modified):
+        ranges = _ranges(request.headers.get("Range", ""), size)
+        if ranges == []:
+            file.close()
+            return HttpResponse(status=416, headers={**headers, "Content-Range": f"bytes */{size}"})
+        if ranges is not None and len(ranges) == 1:
+            [(start, end)] = ranges
+            status = 206
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    headers["Content-Length"] = str(end - start)
+    if request.method == "HEAD":
+        file.close()
+        return HttpResponse(status=status, headers=headers)
+    file.seek(start)
+    return StreamingHttpResponse(_Slice(file, end - start), status=status, headers=headers)
+
+
+def _ranges(header: str, size: int) -> list[tuple[int, int]] | None:
+    """Return the ranges asked for that the object has, as (start, end), end exclusive.
+
+    None: no ranges, or a header that makes no sense and is ignored. Empty: nothing that is
+    asked for exists. Source: RFC 9110, sections 14.1.1 and 14.1.2.
+    """
+    found = _RANGES.fullmatch(header)
+    if found is None:
+        return None
+    ranges = []
+    for text in found[1].split(","):
+        match = _RANGE.fullmatch(text.strip())
+        if match is None or match[0] == "-":
+            return None
+        first, last = (_number(digits) for digits in match.groups())
+        if first is None:  # the last so many bytes
+            start, end = max(0, size - (last or 0)), size
+        else:
+            start, end = first, size if last is None else min(last + 1, size)
+        if start < end:
+            ranges.append((start, end))
+    return ranges
+
+
+def _number(digits: str) -> int | None:
+    if not digits:
+        return None
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS
+
+
+class _Slice:
+    """The next ``size_bytes`` of a file, in pieces; closed by the response."""
+
+    def __init__(self, file: BinaryIO, size_bytes: int) -> None:
+        self._file = file
+        self._left = size_bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._left and (chunk := self._file.read(min(_CHUNK_BYTES, self._left))):
+            self._left -= len(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        self._file.close()

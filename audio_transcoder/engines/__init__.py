@@ -1,0 +1,19 @@
+"""The engines, by the name that settings and rows use. A new one is a module and a line here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from audio_transcoder.engines.base import Engine, JobReport
+from audio_transcoder.engines.elastic import ElasticTranscoder
+
+ENGINES: dict[str, type[Engine]] = {"elastic": ElasticTranscoder}
+
+
+def parse_notice(document: object, at: datetime) -> JobReport | None:
+    """Return the report in a notice of whichever engine it is, or None if it is nobody's."""
+    for engine in ENGINES.values():
+        report = engine.parse_notice(document, at)
+        if report is not None:
+            return report
+    return None

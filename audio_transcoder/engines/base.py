@@ -1,0 +1,89 @@
+"""What every engine is, and what it tells.
+
+An engine knows one transcoding API. CamelCase dictionaries and botocore's errors stop there;
+plain types and these errors come out::
+
+    TranscoderError
+    ├── TranscoderRejected      the engine said no: do not repeat, ``reason`` says why
+    └── TranscoderUnavailable   the engine did not answer, or said "later": repeat
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from audio_transcoder.formats import Format
+
+
+class TranscoderError(Exception):
+    """Anything that an engine call can end with other than its answer."""
+
+
+class TranscoderRejected(TranscoderError):
+    """The engine understood and refused; the same call would be refused again."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason  # a code of ``audio_transcoder.reasons``
+        self.detail = detail
+
+
+class TranscoderUnavailable(TranscoderError):
+    """No usable answer: a time-out, a refused connection, throttling or a fault over there."""
+
+
+@dataclass(frozen=True)
+class OutputReport:
+    """What an engine says of one result. ``status`` is a value of TranscodeJob.Status."""
+
+    key: str  # in the bucket, as ordered
+    status: str
+    size_bytes: int | None = None
+    duration_ms: int | None = None
+    reason: str = ""  # a code of ``audio_transcoder.reasons`` when the status is Error
+    detail: str = ""  # the engine's own words
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """What an engine says of one job, whether it was asked or told us by itself."""
+
+    engine_id: str
+    status: str  # a value of TranscodeJob.Status
+    at: datetime  # when the engine said so, aware
+    our_id: str = ""  # TranscodeJob.code as text, if the engine repeats it
+    progress: int | None = None  # percent
+    outputs: Sequence[OutputReport] = field(default_factory=tuple)
+    reason: str = ""
+    detail: str = ""
+
+
+class Engine(Protocol):
+    """Every engine has these; each may raise TranscoderRejected or TranscoderUnavailable."""
+
+    def create_job(self, our_id: str, input_key: str, outputs: Sequence[tuple[str, Format]]) -> str:
+        """Order one rendition per ``(key, format)`` pair and return the engine's job id."""
+        ...
+
+    def find_job(self, our_id: str) -> str | None:
+        """Return the engine's id of the job that carries ``our_id``, or None.
+
+        Asked after an order that was never answered, so that it is not placed twice.
+        """
+        ...
+
+    def read_job(self, engine_id: str) -> JobReport | None:
+        """Return what the engine knows of the job now, or None if it knows no such job."""
+        ...
+
+    def cancel_job(self, engine_id: str) -> None:
+        """Ask the engine not to start the job; one that runs or is over is left alone."""
+        ...
+
+    @staticmethod
+    def parse_notice(document: object, at: datetime) -> JobReport | None:
+        """Return the report in a notice's JSON document, or None if it is not this engine's."""
+        ...

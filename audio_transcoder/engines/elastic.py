@@ -1,0 +1,251 @@
+"""The engine behind the Elastic Transcoder API 2012-09-25: our own transcoder's, or another's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from botocore.client import BaseClient
+from botocore.exceptions import BotoCoreError, ClientError
+
+from audio_transcoder import reasons
+from audio_transcoder.engines.base import (
+    JobReport,
+    OutputReport,
+    TranscoderError,
+    TranscoderRejected,
+    TranscoderUnavailable,
+)
+from audio_transcoder.formats import Format
+
+# UserMetadata member that carries our own id through the engine and back.
+OUR_ID = "transcode_job"
+
+# Error code of an output (the number its StatusDetail begins with) -> our reason code.
+REASON_OF_CODE = {
+    3001: "lost",
+    4000: "not_audio",
+    4002: "too_long",
+    4006: "unsupported",
+    4007: "damaged",
+    4008: "no_audio",
+}
+STATUS_OF_STATE = {
+    "PROGRESSING": "Progressing",
+    "WARNING": "Progressing",
+    "COMPLETED": "Complete",
+    "ERROR": "Error",
+}
+Answer = TypeVar("Answer")
+
+_STATUSES = {"Submitted", "Progressing", "Complete", "Canceled", "Error"}
+# Pages of 50 jobs, newest first: an unanswered order is looked for among so many.
+_SEARCH_PAGES = 40
+
+
+class ElasticTranscoder:
+    """Orders renditions from an Elastic Transcoder API, Amazon's form or our own server.
+
+    ``client`` is a botocore client of the service "elastictranscoder"; ``pipeline_name`` is looked
+    up at the first order and remembered.
+    """
+
+    def __init__(self, client: BaseClient, pipeline_name: str) -> None:
+        self.client = client
+        self.pipeline_name = pipeline_name
+        self._pipeline_id: str | None = None
+
+    @property
+    def pipeline_id(self) -> str:
+        """The id of the pipeline of that name; the oldest one if there are several.
+
+        Raises TranscoderUnavailable if there is none (yet). Source: ListPipelines.
+        """
+        if self._pipeline_id is None:
+            pages = self.client.get_paginator("list_pipelines").paginate(Ascending="true")
+            ids = self._call(
+                lambda: [
+                    pipeline["Id"]
+                    for page in pages
+                    for pipeline in page["Pipelines"]
+                    if pipeline["Name"] == self.pipeline_name
+                ]
+            )
+            if not ids:
+                raise TranscoderUnavailable(f"no pipeline is called {self.pipeline_name!r}")
+            self._pipeline_id = ids[0]
+        return self._pipeline_id
+
+    def create_job(self, our_id: str, input_key: str, outputs: Sequence[tuple[str, Format]]) -> str:
+        """Order one rendition per ``(key, format)`` pair and return the engine's job id.
+
+        Keys are relative to the pipeline's buckets. Raises TranscoderRejected or
+        TranscoderUnavailable. Source: CreateJob.
+        """
+        request = {
+            "PipelineId": self.pipeline_id,
+            "Input": {"Key": input_key},
+            "Outputs": [
+                {"Key": key, "PresetId": format.elastic_preset_id} for key, format in outputs
+            ],
+            "UserMetadata": {OUR_ID: our_id},
+        }
+        try:
+            response = self._call(lambda: self.client.create_job(**request))
+        except TranscoderRejected:
+            self._pipeline_id = None  # it may have been deleted and made anew
+            raise
+        return response["Job"]["Id"]
+
+    def find_job(self, our_id: str) -> str | None:
+        """Return the id of the newest job that carries ``our_id``, or None.
+
+        The API has no request token, so the pipeline's newest jobs are searched.
+        Source: ListJobsByPipeline.
+        """
+        pages = self.client.get_paginator("list_jobs_by_pipeline").paginate(
+            PipelineId=self.pipeline_id, Ascending="false"
+        )
+
+        def search() -> str | None:
+            for number, page in enumerate(pages):
+                for job in page["Jobs"]:
+                    if (job.get("UserMetadata") or {}).get(OUR_ID) == our_id:
+                        return job["Id"]
+                if number + 1 == _SEARCH_PAGES:
+                    break
+            return None
+
+        return self._call(search)
+
+    def read_job(self, engine_id: str) -> JobReport | None:
+        """Return the job as the engine has it now, None if it has none. Source: ReadJob."""
+        try:
+            job = self._call(lambda: self.client.read_job(Id=engine_id))["Job"]
+        except TranscoderRejected as error:
+            if error.detail.startswith("ResourceNotFoundException"):
+                return None
+            raise
+        prefix = job.get("OutputKeyPrefix") or ""
+        outputs = tuple(_output_report(output, prefix) for output in job["Outputs"])
+        reason, detail = _first_failure(outputs) if job["Status"] == "Error" else ("", "")
+        return JobReport(
+            engine_id=job["Id"],
+            our_id=(job.get("UserMetadata") or {}).get(OUR_ID, ""),
+            status=job["Status"],
+            at=datetime.now(UTC),
+            progress=job.get("Progress"),  # our own server's extra member
+            outputs=outputs,
+            reason=reason,
+            detail=detail,
+        )
+
+    def cancel_job(self, engine_id: str) -> None:
+        """Ask for the job not to be started; one that runs, is over or is unknown is left alone.
+
+        Source: CancelJob, which the API allows for Submitted jobs only.
+        """
+        try:
+            self._call(lambda: self.client.cancel_job(Id=engine_id))
+        except TranscoderRejected as error:
+            if not error.detail.startswith(("ResourceInUseException", "ResourceNotFoundException")):
+                raise
+
+    @staticmethod
+    def parse_notice(document: object, at: datetime) -> JobReport | None:
+        """Return the report in a job notification, or None if ``document`` is none.
+
+        Source: "Notifications of Job Status", API 2012-09-25.
+        """
+        if not isinstance(document, dict) or document.get("state") not in STATUS_OF_STATE:
+            return None
+        engine_id, outputs = document.get("jobId"), document.get("outputs")
+        if not isinstance(engine_id, str) or not isinstance(outputs, list):
+            return None
+        prefix = document.get("outputKeyPrefix")
+        prefix = prefix if isinstance(prefix, str) else ""
+        reports = tuple(
+            _output_notice(output, prefix)
+            for output in outputs
+            if isinstance(output, dict) and isinstance(output.get("key"), str)
+        )
+        metadata = document.get("userMetadata")
+        our_id = metadata.get(OUR_ID, "") if isinstance(metadata, dict) else ""
+        status = STATUS_OF_STATE[document["state"]]
+        reason, detail = "", ""
+        if status == "Error":
+            reason, detail = _first_failure(reports)
+            if not detail:
+                detail = str(document.get("messageDetails", ""))
+                reason = _reason(detail)
+        return JobReport(
+            engine_id=engine_id,
+            our_id=our_id if isinstance(our_id, str) else "",
+            status=status,
+            at=at,
+            outputs=reports,
+            reason=reason,
+            detail=detail,
+        )
+
+    def _call(self, call: Callable[[], Answer]) -> Answer:
+        try:
+            return call()
+        except ClientError as error:
+            raise _as_transcoder_error(error) from error
+        except BotoCoreError as error:
+            raise TranscoderUnavailable(str(error)) from error
+
+
+def _as_transcoder_error(error: ClientError) -> TranscoderError:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = error.response.get("Error", {}).get("Code", "")
+    text = f"{code}: {error.response.get('Error', {}).get('Message', '')}"
+    if status == 429 or status >= 500 or not status:
+        return TranscoderUnavailable(text)
+    return TranscoderRejected("internal", text)
+
+
+def _reason(status_detail: str) -> str:
+    """Return our reason code for ``{code} {uuid}: {sentence}``.
+
+    Our own server ends the sentence with the reason in brackets, where a code covers several.
+    """
+    named = re.search(r"\[(\w+)\]$", status_detail)
+    if named and named[1] in reasons.SENTENCES:
+        return named[1]
+    code = re.match(r"\d{4}\b", status_detail)
+    return REASON_OF_CODE.get(int(code[0]), "internal") if code else "internal"
+
+
+def _output_report(output: dict, prefix: str) -> OutputReport:
+    detail = output.get("StatusDetail") or ""
+    return OutputReport(
+        key=prefix + output["Key"],
+        status=output["Status"],
+        size_bytes=output.get("FileSize"),
+        duration_ms=output.get("DurationMillis"),
+        reason=_reason(detail) if output["Status"] == "Error" else "",
+        detail=detail,
+    )
+
+
+def _output_notice(output: dict, prefix: str) -> OutputReport:
+    status = output.get("status")
+    detail = output.get("statusDetail")
+    detail = detail if isinstance(detail, str) else ""
+    duration_s = output.get("duration")
+    return OutputReport(
+        key=prefix + output["key"],
+        status=status if status in _STATUSES else "Progressing",
+        duration_ms=duration_s * 1000 if isinstance(duration_s, int) else None,
+        reason=_reason(detail) if status == "Error" else "",
+        detail=detail,
+    )
+
+
+def _first_failure(outputs: Sequence[OutputReport]) -> tuple[str, str]:
+    failed = [output for output in outputs if output.status == "Error"]
+    return (failed[0].reason, failed[0].detail) if failed else ("", "")

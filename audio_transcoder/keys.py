@@ -1,0 +1,17 @@
+"""Between a name in Django's media storage and the key of its object in the bucket.
+
+Engines, events and the API speak of keys; rows hold storage names.
+"""
+
+from django.conf import settings
+
+
+def bucket_key(name: str) -> str:
+    """Return the object key of a storage name: ``uploads/…`` is ``media/uploads/…``."""
+    return f"{settings.MEDIAFILES_LOCATION}/{name}"
+
+
+def storage_name(key: str) -> str:
+    """Return the storage name of an object key; a key outside the location has none: ``""``."""
+    location = f"{settings.MEDIAFILES_LOCATION}/"
+    return key[len(location) :] if key.startswith(location) else ""

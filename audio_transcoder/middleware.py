@@ -1,0 +1,88 @@
+"""What happens around every request."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.urls import resolve
+from django.utils import translation
+from django.views import defaults
+
+from audio_transcoder.unavailable import is_machine_path, unavailable
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class UnavailableMiddleware:
+    """Answers 503 when a view finds the database or the store unable to serve just now.
+
+    What goes wrong in a middleware never comes here: that is ``server_error``'s.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if isinstance(error, UnreadablePostError):
+            # The client went away or stood still for too long; a page for whoever still reads.
+            return defaults.bad_request(request, error)
+        return unavailable(request, error)
+
+
+class MachinePathsMiddleware:
+    """Calls the views of machine paths itself, past the middleware that follows.
+
+    SNS, old SDKs and monitors have no session, account, CSRF token or language, and follow no
+    redirects; a call of theirs neither reads nor writes a row for any of that.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not is_machine_path(request.path_info):
+            return self.get_response(request)
+        # The thread still has the language of whoever it served before.
+        with translation.override(settings.LANGUAGE_CODE):
+            response = self._answer(request)
+        if not response.streaming and not response.has_header("Content-Length"):
+            response["Content-Length"] = str(len(response.content))
+        return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponse:
+        try:
+            request.resolver_match = match = resolve(request.path_info)
+            return match.func(request, *match.args, **match.kwargs)
+        except Http404:
+            return JsonResponse({"message": "There is nothing here."}, status=404)
+        except UnreadablePostError:
+            return JsonResponse({"message": "The request broke off."}, status=400)
+        except Exception as error:
+            response = unavailable(request, error)
+            if response is None:
+                raise
+            return response
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Return the answer to an unexpected error: 503 when it only says "not now", else 500.
+
+    This is the site's ``handler500``. Sessions are saved after the view, so a locked database
+    is met here too.
+    """
+    response = unavailable(request, sys.exc_info()[1])
+    if response is not None:
+        return response
+    if is_machine_path(request.path_info):
+        return JsonResponse(
+            {"message": "Something went wrong on our side."},
+            status=500,
+            headers={"x-amzn-ErrorType": "InternalServiceException"},
+        )
+    return defaults.server_error(request)

@@ -1,0 +1,42 @@
+"""Names that people give: text for the eye and for downloads, never a path, URL or argument."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import PurePosixPath
+
+MAX_LENGTH = 200  # characters
+_EXTENSION_LENGTH = 16  # longer "extensions" are just part of the name
+
+
+def clean(raw: str) -> str:
+    """Return ``raw`` as display text: the last path part, NFC, no invisible characters.
+
+    Controls, line breaks, direction overrides and zero-width characters go; emoji stay. Never
+    longer than ``MAX_LENGTH`` characters, an extension survives the cut. May be empty.
+    """
+    last = raw.replace("\\", "/").rsplit("/", 1)[-1]
+    visible = "".join(
+        " " if unicodedata.category(char) in ("Zl", "Zp", "Zs") else char
+        for char in unicodedata.normalize("NFC", last)
+        if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+    )
+    text = " ".join(visible.split())
+    if text and unicodedata.combining(text[0]):  # a mark with nothing to stand on
+        text = "\N{DOTTED CIRCLE}" + text
+    if text in (".", ".."):
+        return ""
+    if len(text) > MAX_LENGTH:
+        extension = PurePosixPath(text).suffix
+        if len(extension) > _EXTENSION_LENGTH:
+            extension = ""
+        text = text[: MAX_LENGTH - len(extension)].rstrip() + extension
+    return text
+
+
+def without_extension(name: str) -> str:
+    """Return ``name`` without its last extension: ``Interview.mp3`` is ``Interview``."""
+    stem, dot, extension = name.rpartition(".")
+    if stem and dot and len(extension) < _EXTENSION_LENGTH and extension.isalnum():
+        return stem
+    return name

@@ -1,0 +1,41 @@
+"""Why something was refused or failed: one code, one sentence.
+
+The same code stands in the answer to a form, in the job's row, in the person's message and in
+the log.
+"""
+
+from __future__ import annotations
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+SENTENCES: dict[str, str | Promise] = {
+    "empty": _("The file is empty. Please choose another file."),
+    "too_large": _("The file is larger than {limit}. Please choose a smaller file."),
+    "quota": _("Your space or today's number of uploads is used up. Delete something or wait."),
+    "not_audio": _("This is not a sound file we know. We take {kinds}."),
+    "no_audio": _("There is no sound in this file. Please choose another file."),
+    "damaged": _("The file is damaged. Please export it again and upload the new copy."),
+    "unsupported": _("We cannot convert this kind of sound. We take {kinds}."),
+    "too_long": _("The sound is too long, or its result would be too large. Please cut it."),
+    "timed_out": _("The conversion took too long and was stopped. Please try once more."),
+    "bad_result": _("The result did not pass our check. Please try once more."),
+    "lost": _("The uploaded file is no longer in the store. Please upload it again."),
+    "storage_down": _("The store does not answer; nothing was saved. Try again in a minute."),
+    "engine_down": _("The transcoder did not answer for a whole day. Please try once more."),
+    "internal": _("Something went wrong on our side. Please try once more."),
+}
+
+
+def sentence(reason: str) -> str:
+    """Return the plain sentence for ``reason``; an unknown code reads as ``internal``."""
+    from django.conf import settings
+    from django.template.defaultfilters import filesizeformat
+
+    from audio_transcoder.formats import SOURCES
+
+    text = str(SENTENCES.get(reason, SENTENCES["internal"]))
+    return text.format(
+        limit=filesizeformat(settings.UPLOAD_MAX_BYTES),
+        kinds=", ".join(label for label, _extension, _type in SOURCES.values()),
+    )

@@ -1,0 +1,96 @@
+"""How a report of an engine becomes the state of a job: first look, then believe.
+
+The store is asked with no transaction open; what was found is then recorded in one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from datetime import datetime
+
+from django.conf import settings
+from django.utils import timezone
+
+from audio_transcoder.engines.base import JobReport, OutputReport
+from audio_transcoder.models import TranscodeJob
+from buckets import bucket
+
+logger = logging.getLogger(__name__)
+
+
+def settle(job: TranscodeJob, report: JobReport) -> bool:
+    """Look and record; return whether the job changed. Raises BucketError from the look."""
+    return record(job, look(job, report))
+
+
+def look(job: TranscodeJob, report: JobReport) -> JobReport:
+    """Return ``report`` as the store bears it out; no transaction may be open.
+
+    A result that is called complete must be in the store and hold something. While one is
+    missing the job stays open and is looked at again; after ``TranscodeJob.RESULT_LIMIT`` it ends
+    in Error ``bad_result``. Raises BucketError when the store does not answer.
+    """
+    outputs, missing = _look(report.outputs)
+    if not missing or report.status not in TranscodeJob.FINAL:
+        return dataclasses.replace(report, outputs=outputs)
+    if not _is_overdue(job):
+        logger.warning("job %s: results not in the store yet: %s", job.code, missing)
+        return dataclasses.replace(report, status=TranscodeJob.Status.PROGRESSING, outputs=outputs)
+    return dataclasses.replace(
+        report,
+        status=TranscodeJob.Status.ERROR,
+        reason="bad_result",
+        detail=f"The engine called results complete that never came: {', '.join(missing)}",
+        outputs=[_refused(output) if output.key in missing else output for output in outputs],
+    )
+
+
+def record(job: TranscodeJob, report: JobReport) -> bool:
+    """Record a report that was borne out; return whether the job changed."""
+    changed = job.report(report)
+    if changed:
+        logger.info("job %s: %s %s", job.code, job.status, job.reason)
+    return changed
+
+
+def fail(job: TranscodeJob, *, reason: str, detail: str) -> bool:
+    """End ``job`` in Error; return whether it was still open."""
+    return job.report(
+        JobReport(
+            engine_id=job.engine_id,
+            status=TranscodeJob.Status.ERROR,
+            at=timezone.now(),
+            reason=reason,
+            detail=detail,
+        )
+    )
+
+
+def _look(outputs: list[OutputReport]) -> tuple[list[OutputReport], list[str]]:
+    """Return the outputs as the store confirms them, and the keys of results not found there."""
+    media = bucket(settings.MEDIA_BUCKET)
+    seen, missing = [], []
+    for output in outputs:
+        if output.status == TranscodeJob.Status.COMPLETE:
+            found = media.stat(output.key)
+            if found is None or not found.size_bytes:
+                missing.append(output.key)
+                output = dataclasses.replace(output, status=TranscodeJob.Status.PROGRESSING)
+            else:
+                output = dataclasses.replace(output, size_bytes=found.size_bytes)
+        seen.append(output)
+    return seen, missing
+
+
+def _is_overdue(job: TranscodeJob) -> bool:
+    now = timezone.now()
+    first = TranscodeJob.objects.filter(pk=job.pk, missing_since=None)
+    since: datetime = now if first.update(missing_since=now) else job.missing_since or now
+    return now - since > TranscodeJob.RESULT_LIMIT
+
+
+def _refused(output: OutputReport) -> OutputReport:
+    return dataclasses.replace(
+        output, status=TranscodeJob.Status.ERROR, reason="bad_result", detail="not in the store"
+    )

@@ -1,0 +1,48 @@
+"""How pages write what a sound is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from django import template
+from django.forms.boundfield import BoundField, BoundWidget
+from django.utils.translation import gettext as _
+
+if TYPE_CHECKING:
+    from audio_transcoder.models import Rendition
+
+register = template.Library()
+
+
+@register.filter
+def clock(duration_ms: int | None) -> str:
+    """Return a duration as people read it, e.g. ``3:05`` or ``1:00:09``; unknown: empty."""
+    if duration_ms is None:
+        return ""
+    minutes, seconds = divmod((duration_ms + 500) // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+@register.filter
+def kilohertz(sample_rate_hz: int | None) -> str:
+    """Return a sample rate, e.g. ``44.1 kHz``; unknown: empty."""
+    return f"{sample_rate_hz / 1000:g} kHz" if sample_rate_hz else ""
+
+
+@register.filter
+def channel_word(channels: int | None) -> str:
+    """Return ``mono``, ``stereo`` or e.g. ``6 channels``; unknown: empty."""
+    if not channels:
+        return ""
+    if channels <= 2:
+        return _("mono") if channels == 1 else _("stereo")
+    return _("{number} channels").format(number=channels)
+
+
+@register.filter
+def not_yet_in(field: BoundField, renditions: Iterable[Rendition]) -> list[BoundWidget]:
+    """Return the boxes of a choice of formats that were not ordered so far."""
+    have = {rendition.format_name for rendition in renditions}
+    return [box for box in field if box.data["value"] not in have]

@@ -1,0 +1,81 @@
+"""Operators: every page of the admin opens, and actions do what the pages do."""
+
+from __future__ import annotations
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.urls import reverse
+
+from audio_transcoder.models import AudioFile, Deletion, TranscodeJob
+from audio_transcoder.tests.factories import make_file, make_job, make_person
+
+pytestmark = pytest.mark.django_db
+
+OURS = ("audio_transcoder", "transcode_messages", "elastic_transcoder", "steps")
+MODELS = [model for label in OURS for model in apps.get_app_config(label).get_models()]
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(get_user_model().objects.create_superuser("operator"))
+    return client
+
+
+def act(operator: Client, name: str, *rows: object, **more: object):
+    model = type(rows[0])
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    data = {"action": name, "_selected_action": [row.pk for row in rows], **more}
+    return operator.post(url, data, follow=True)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_model_has_its_list_and_search(operator, model):
+    if model.__name__ == "DeletedJob":  # shown inside its Deletion
+        return
+    assert model in admin.site._registry
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    assert operator.get(url).status_code == 200
+    assert operator.get(url, {"q": "%_'\\"}).status_code == 200
+
+
+def test_a_job_opens_and_its_engine_fields_are_not_typed_in(operator):
+    job = make_job()
+    page = operator.get(reverse("admin:audio_transcoder_transcodejob_change", args=[job.pk]))
+    assert page.status_code == 200
+    assert job.engine_id in page.content.decode()
+    assert 'name="engine_id"' not in page.content.decode()
+
+
+def test_retry_and_cancel_call_the_jobs_own_methods(operator):
+    job = make_job()
+    assert "1 job canceled" in act(operator, "cancel", job).content.decode()
+    job.refresh_from_db()
+    assert job.status == "Canceled"
+    assert "1 job ordered again" in act(operator, "retry", job).content.decode()
+    assert TranscodeJob.objects.unfinished().count() == 1
+
+
+def test_w8_deleting_files_takes_jobs_and_objects_along(operator):
+    rows = [make_job().audio_file for _ in range(3)]
+    act(operator, "delete_selected", *rows, post="yes")
+    assert not AudioFile.objects.exists()
+    assert Deletion.objects.count() == 3
+
+
+def test_w9_deleting_a_person_takes_the_files_along(operator):
+    person = make_person()
+    make_job(make_file(person))
+    url = reverse("admin:auth_user_delete", args=[person.pk])
+    assert operator.get(url).status_code == 200
+    operator.post(url, {"post": "yes"})
+    assert not get_user_model().objects.filter(pk=person.pk).exists()
+    assert not TranscodeJob.objects.exists()
+    assert Deletion.objects.count() == 1
+
+
+def test_a_person_without_rights_does_not_get_in(client):
+    client.force_login(make_person())
+    assert client.get("/admin/audio_transcoder/audiofile/").status_code == 302

@@ -1,0 +1,110 @@
+"""System checks: wrong and contradictory settings are refused with a hint."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from django.core.checks import run_checks
+
+TOPIC = "arn:aws:sns:eu-west-1:000000000000:transcode-complete"
+
+
+def ids() -> list[str]:
+    found = [message for message in run_checks() if (message.id or "").startswith("audio.")]
+    assert all(message.hint for message in found)
+    return [message.id for message in found]
+
+
+def test_d8_the_defaults_are_fine():
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "number"),
+    [
+        ("TRANSCODER_ENDPOINT_URL", "https://elastictranscoder.eu-west-1.amazonaws.com", "E001"),
+        ("TRANSCODER_ENDPOINT_URL", "https://ElasticTranscoder.us-east-1.Amazonaws.com./", "E001"),
+        ("SITE_URL", "audio.example.org", "E002"),
+        ("SITE_URL", "ftp://audio.example.org", "E002"),
+        ("SITE_URL", "https://", "E002"),
+        ("SITE_URL", "https://audio.example.org/app", "E002"),
+        ("SITE_URL", "https://user@audio.example.org", "E002"),
+        ("SITE_URL", "https://audio.example.org:port", "E002"),
+        ("SITE_URL", "https://audio example.org", "E002"),
+        ("LOCAL_URL", "127.0.0.1:8000", "E002"),
+        ("AWS_S3_ENDPOINT_URL", "s3.example.org", "E002"),
+        ("TRANSCODER_ENGINE", "lambda", "E003"),
+        ("STATIC_ON_S3", True, "E004"),
+        ("AWS_S3_ADDRESSING_STYLE", "subdomain", "E005"),
+        ("RECONCILE_S", 0.0, "E006"),
+        ("UPLOAD_MAX_BYTES", -1, "E006"),
+        ("TRANSCODER_TIMEOUT", float("nan"), "E006"),
+        ("QUOTA_FILES", -1, "E007"),
+        ("TRANSCODER_RENEW_S", 45.0, "E008"),
+        ("SNS_TOPIC_ARN", ["arn:aws:sns:eu-west-1:12:x"], "E009"),
+        ("SNS_TOPIC_ARN", [TOPIC, ""], "E009"),
+        ("SNS_SIGNATURE_VERSIONS", ["3"], "E010"),
+        ("SNS_SIGNATURE_VERSIONS", [], "E010"),
+        ("TRANSCODER_TOPICS", ["x"], "E011"),
+        ("TRANSCODER_TOPICS", {TOPIC: "http://127.0.0.1/"}, "E011"),
+        ("TRANSCODER_TOPICS", {TOPIC: ["file:///etc/passwd"]}, "E011"),
+        ("TRANSCODER_TOPICS", {"transcode-complete": []}, "E011"),
+        ("STATICFILES_LOCATION", "media/static", "E012"),
+        ("MEDIAFILES_LOCATION", "/media/", "E012"),
+        ("MEDIAFILES_LOCATION", "../media", "E012"),
+        ("PORT", 70000, "E013"),
+        ("ACCOUNT_EMAIL_VERIFICATION", "mandatory", "W003"),
+    ],
+)
+def test_d8_a_wrong_setting_is_refused_with_a_hint(settings, name, value, number):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    setattr(settings, name, value)
+    assert ids() == [f"audio.{number}"]
+
+
+def test_d8_an_empty_list_of_topics_is_refused(settings):
+    settings.SNS_TOPIC_ARN = []
+    assert ids() == ["audio.E009"]
+
+
+def test_d8_another_transcoder_and_another_s3_server_are_fine(settings):
+    settings.TRANSCODER_ENDPOINT_URL = "https://transcoder.example.org"
+    settings.AWS_S3_ENDPOINT_URL = "http://127.0.0.1:9000"
+    settings.AWS_S3_ADDRESSING_STYLE = "path"
+    assert ids() == []
+
+
+def test_d8_static_files_on_s3_with_bucket_and_domain_are_fine(settings):
+    settings.STATIC_ON_S3 = True
+    settings.AWS_STORAGE_BUCKET_NAME = "files"
+    settings.AWS_S3_CUSTOM_DOMAIN = "d111111abcdef8.cloudfront.net"
+    assert ids() == []
+
+
+def test_d8_debug_on_a_public_site_is_warned_of(settings):
+    settings.DEBUG = True
+    settings.SITE_URL = "https://audio.example.org"
+    assert ids() == ["audio.W001"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SNS_TOPIC_ARN", ["arn:aws:sns:eu-west-1:123456789012:other"]),
+        ("SNS_SIGNATURE_VERSIONS", ["1"]),
+    ],
+)
+def test_d8_notices_that_this_site_would_refuse_from_itself_are_warned_of(settings, name, value):
+    setattr(settings, name, value)
+    assert ids() == ["audio.W002"]
+
+
+def test_d8_checks_call_nobody(settings, monkeypatch):
+    def refuse(*_: object):
+        raise AssertionError("a check opened a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    settings.AWS_STORAGE_BUCKET_NAME = "files"
+    settings.AWS_S3_ENDPOINT_URL = "https://s3.example.org"
+    assert ids() == []

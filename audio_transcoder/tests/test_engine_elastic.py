@@ -1,0 +1,153 @@
+"""The Elastic Transcoder engine: exact requests, plain answers, our errors."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from botocore.stub import Stubber
+
+from audio_transcoder.engines.base import TranscoderRejected, TranscoderUnavailable
+from audio_transcoder.engines.elastic import ElasticTranscoder
+from audio_transcoder.formats import FORMATS
+from elastic_transcoder.client import client
+
+PIPELINE = {"Id": "1600000000000-def456", "Name": "Audio Files"}
+JOB_ID = "1700000000000-abc123"
+
+
+@pytest.fixture
+def stubbed():
+    api = client(
+        endpoint_url="http://127.0.0.1:9",
+        region_name="eu-west-1",
+        access_key_id="k",
+        secret_access_key="s",
+    )
+    with Stubber(api) as stubber:
+        yield ElasticTranscoder(api, "Audio Files"), stubber
+        stubber.assert_no_pending_responses()
+
+
+def with_pipeline(stubber: Stubber) -> None:
+    stubber.add_response("list_pipelines", {"Pipelines": [PIPELINE]}, {"Ascending": "true"})
+
+
+def test_one_job_orders_all_outputs_and_carries_our_id(stubbed):
+    engine, stubber = stubbed
+    with_pipeline(stubber)
+    stubber.add_response(
+        "create_job",
+        {"Job": {"Id": JOB_ID}},
+        {
+            "PipelineId": PIPELINE["Id"],
+            "Input": {"Key": "media/uploads/u/source"},
+            "Outputs": [
+                {"Key": "media/renditions/u/j/wav.wav", "PresetId": "1351620000001-300300"},
+                {"Key": "media/renditions/u/j/flac.flac", "PresetId": "1351620000001-300110"},
+            ],
+            "UserMetadata": {"transcode_job": "our-id"},
+        },
+    )
+    outputs = [
+        ("media/renditions/u/j/wav.wav", FORMATS["wav"]),
+        ("media/renditions/u/j/flac.flac", FORMATS["flac"]),
+    ]
+    assert engine.create_job("our-id", "media/uploads/u/source", outputs) == JOB_ID
+
+
+def test_the_pipeline_is_looked_up_once_through_all_pages(stubbed):
+    engine, stubber = stubbed
+    first = {"Pipelines": [{**PIPELINE, "Name": "Video"}], "NextPageToken": "1600000000000-aaaaaa"}
+    stubber.add_response("list_pipelines", first, {"Ascending": "true"})
+    stubber.add_response(
+        "list_pipelines",
+        {"Pipelines": [PIPELINE]},
+        {"Ascending": "true", "PageToken": "1600000000000-aaaaaa"},
+    )
+    assert engine.pipeline_id == engine.pipeline_id == PIPELINE["Id"]
+
+
+def test_k10_an_unanswered_order_is_found_by_our_id(stubbed):
+    engine, stubber = stubbed
+    with_pipeline(stubber)
+    stubber.add_response(
+        "list_jobs_by_pipeline",
+        {
+            "Jobs": [
+                {"Id": "1700000000000-zzz999"},
+                {"Id": JOB_ID, "UserMetadata": {"transcode_job": "me"}},
+            ]
+        },
+        {"PipelineId": PIPELINE["Id"], "Ascending": "false"},
+    )
+    assert engine.find_job("me") == JOB_ID
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (400, "ValidationException", TranscoderRejected),
+        (403, "AccessDeniedException", TranscoderRejected),
+        (429, "LimitExceededException", TranscoderUnavailable),
+        (500, "InternalServiceException", TranscoderUnavailable),
+        (503, "ServiceUnavailable", TranscoderUnavailable),
+    ],
+)
+def test_k8_k9_errors_say_whether_to_repeat(stubbed, status, code, error):
+    engine, stubber = stubbed
+    with_pipeline(stubber)
+    stubber.add_client_error("create_job", code, "because", http_status_code=status)
+    with pytest.raises(error, match=code):
+        engine.create_job("me", "media/k", [("media/o", FORMATS["wav"])])
+
+
+def test_k11_a_forgotten_job_reads_as_none(stubbed):
+    engine, stubber = stubbed
+    stubber.add_client_error("read_job", "ResourceNotFoundException", "no", http_status_code=404)
+    assert engine.read_job(JOB_ID) is None
+
+
+def test_reading_and_noticing_give_the_same_report(stubbed):
+    engine, stubber = stubbed
+    detail = "4007 aa-bb: Decoding failed."
+    output = {"Id": "1", "Key": "a.wav", "Status": "Error", "StatusDetail": detail}
+    stubber.add_response(
+        "read_job",
+        {
+            "Job": {
+                "Id": JOB_ID,
+                "Status": "Error",
+                "OutputKeyPrefix": "media/",
+                "Outputs": [output],
+                "UserMetadata": {"transcode_job": "me"},
+            }
+        },
+        {"Id": JOB_ID},
+    )
+    read = engine.read_job(JOB_ID)
+    notice = {
+        "state": "ERROR",
+        "jobId": JOB_ID,
+        "outputKeyPrefix": "media/",
+        "outputs": [{"id": "1", "key": "a.wav", "status": "Error", "statusDetail": detail}],
+        "userMetadata": {"transcode_job": "me"},
+    }
+    told = engine.parse_notice(notice, datetime.now(UTC))
+    for report in (read, told):
+        assert (report.engine_id, report.our_id, report.status) == (JOB_ID, "me", "Error")
+        assert (report.reason, report.detail) == ("damaged", detail)
+        assert report.outputs[0].key == "media/a.wav"
+
+
+def test_a_reason_in_brackets_wins_over_the_code(stubbed):
+    engine, _stubber = stubbed
+    output = {"key": "a", "status": "Error", "statusDetail": "9999 aa: Took too long. [timed_out]"}
+    document = {"state": "ERROR", "jobId": JOB_ID, "outputs": [output]}
+    assert engine.parse_notice(document, datetime.now(UTC)).reason == "timed_out"
+
+
+def test_cancelling_what_runs_already_is_no_error(stubbed):
+    engine, stubber = stubbed
+    stubber.add_client_error("cancel_job", "ResourceInUseException", "busy", http_status_code=409)
+    engine.cancel_job(JOB_ID)

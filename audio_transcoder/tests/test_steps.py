@@ -1,0 +1,209 @@
+"""What the short steps do with rows that are due."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from audio_transcoder import steps
+from audio_transcoder.engines.base import (
+    JobReport,
+    OutputReport,
+    TranscoderRejected,
+    TranscoderUnavailable,
+)
+from audio_transcoder.keys import bucket_key
+from audio_transcoder.models import Deletion, TranscodeJob
+from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
+from audio_transcoder.transcoder import AudioTranscoder
+from transcode_messages.models import Message
+
+pytestmark = pytest.mark.django_db
+
+
+@dataclasses.dataclass
+class FakeEngine:
+    """An engine of this test's own: it remembers orders, and answers as it is told."""
+
+    orders: list = dataclasses.field(default_factory=list)
+    found: dict = dataclasses.field(default_factory=dict)
+    reports: dict = dataclasses.field(default_factory=dict)
+    error: Exception | None = None
+
+    def create_job(self, our_id, input_key, outputs):
+        if self.error:
+            raise self.error
+        self.orders.append(our_id)
+        return f"engine-{len(self.orders)}"
+
+    def find_job(self, our_id):
+        return self.found.get(our_id)
+
+    def read_job(self, engine_id):
+        if self.error:
+            raise self.error
+        return self.reports.get(engine_id)
+
+    def cancel_job(self, engine_id):
+        self.orders.append(f"cancel {engine_id}")
+
+
+@pytest.fixture
+def engine(monkeypatch) -> FakeEngine:
+    transcoder, fake = AudioTranscoder(), FakeEngine()
+    transcoder._engines["elastic"] = fake
+    monkeypatch.setattr(steps, "default_transcoder", lambda: transcoder)
+    return fake
+
+
+def later(seconds: float):
+    return time_machine.travel(timezone.now() + timedelta(seconds=seconds), tick=True)
+
+
+def test_a_waiting_job_is_placed_once(engine):
+    job = make_job(placed=False)
+    steps.place()
+    steps.place()
+    job.refresh_from_db()
+    assert (job.engine_id, engine.orders) == ("engine-1", [str(job.code)])
+    assert job.placed_at
+
+
+def test_k8_an_engine_that_does_not_answer_is_tried_again_later(engine):
+    job = make_job(placed=False)
+    engine.error = TranscoderUnavailable("no answer")
+    again = steps.place()
+    assert timezone.now() < again <= timezone.now() + timedelta(seconds=6)
+    engine.error = None
+    steps.place()
+    assert engine.orders == []
+    with later(6):
+        steps.place()
+    job.refresh_from_db()
+    assert job.engine_id == "engine-1"
+
+
+def test_k10_an_order_whose_answer_was_lost_is_not_placed_twice(engine):
+    job = make_job(placed=False)
+    engine.error = TranscoderUnavailable("answer lost")
+    steps.place()
+    engine.error, engine.found = None, {str(job.code): "engine-found"}
+    with later(6):
+        steps.place()
+    job.refresh_from_db()
+    assert (job.engine_id, engine.orders) == ("engine-found", [])
+
+
+def test_k8_an_engine_silent_for_a_day_is_given_up(engine):
+    job = make_job(placed=False)
+    engine.error = TranscoderUnavailable("no answer")
+    steps.place()
+    with later(24 * 3600 + 1):
+        steps.place()
+    job.refresh_from_db()
+    assert (job.status, job.reason) == ("Error", "engine_down")
+    assert Message.objects.count() == 1
+
+
+def test_k9_a_refusal_ends_the_job_at_once(engine):
+    job = make_job(placed=False)
+    engine.error = TranscoderRejected("internal", "ValidationException: no")
+    steps.place()
+    job.refresh_from_db()
+    assert (job.status, job.reason) == ("Error", "internal")
+    assert job.detail == "ValidationException: no"
+    assert Message.objects.count() == 1
+
+
+def test_k15_persons_take_turns(engine, settings):
+    settings.TRANSCODER_MAX_PLACED = 4
+    busy, late = make_person(), make_person()
+    many = [make_job(make_file(busy), placed=False) for _ in range(6)]
+    one = make_job(make_file(late), placed=False)
+    steps.place()
+    assert str(one.code) in engine.orders
+    assert engine.orders == [str(j.code) for j in (many[0], one, many[1], many[2])]
+    steps.place()
+    assert len(engine.orders) == 4
+
+
+def test_n24_a_job_without_news_is_read_from_the_engine(engine):
+    job = make_job()
+    store_results(job)
+    outputs = [
+        OutputReport(key=bucket_key(r.file.name), status="Complete") for r in job.renditions.all()
+    ]
+    engine.reports[job.engine_id] = JobReport(
+        engine_id=job.engine_id, status="Complete", at=timezone.now(), outputs=outputs
+    )
+    steps.refresh()
+    job.refresh_from_db()
+    assert job.status == "Submitted"  # it is not due yet
+    with later(121):
+        steps.refresh()
+    job.refresh_from_db()
+    assert job.status == "Complete"
+    assert Message.objects.count() == 1
+
+
+def test_a_watched_job_is_read_every_second(engine):
+    job = make_job()
+    engine.reports[job.engine_id] = JobReport(
+        engine_id=job.engine_id, status="Progressing", at=timezone.now(), progress=42
+    )
+    TranscodeJob.objects.filter(pk=job.pk).update(
+        watched_at=timezone.now(), read_at=timezone.now() - timedelta(seconds=1)
+    )
+    again = steps.refresh()
+    job.refresh_from_db()
+    assert job.progress == 42
+    assert again < timezone.now() + timedelta(seconds=1)
+
+
+def test_k11_a_job_the_engine_forgot_is_ordered_once_more_and_then_fails(engine):
+    job = make_job()
+    with later(121):
+        steps.refresh()
+        steps.place()
+        job.refresh_from_db()
+        assert job.engine_id == "engine-1"
+    with later(300):
+        steps.refresh()
+    job.refresh_from_db()
+    assert (job.status, job.reason) == ("Error", "internal")
+
+
+def test_a_deletion_removes_objects_and_goes_when_all_is_clear(engine, settings):
+    job = make_job()
+    store_results(job)
+    engine_id = job.engine_id
+    engine.reports[engine_id] = JobReport(
+        engine_id=engine_id, status="Submitted", at=timezone.now()
+    )
+    job.audio_file.delete()
+    steps.delete()
+    assert not [p for p in settings.BUCKETS_DIR.rglob("*") if p.is_file()]
+    assert engine.orders == [f"cancel {engine_id}"]
+    with later(61):
+        steps.delete()
+    assert Deletion.objects.exists()  # the engine is still at it
+    engine.reports[engine_id] = dataclasses.replace(engine.reports[engine_id], status="Complete")
+    for seconds in (200, 240):
+        with later(seconds):
+            steps.delete()
+    assert not Deletion.objects.exists()
+
+
+def test_s8_an_upload_that_was_stored_but_never_committed_is_removed(engine):
+    note = Deletion.objects.create(
+        prefixes=["uploads/x/"], next_step_at=timezone.now() + timedelta(hours=1)
+    )
+    steps.delete()
+    assert Deletion.objects.filter(pk=note.pk, attempts=0).exists()
+    with later(3601):
+        steps.delete()
+    assert Deletion.objects.filter(pk=note.pk, attempts=1).exists()

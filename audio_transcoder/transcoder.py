@@ -1,0 +1,137 @@
+"""The service class: what the steps call to have a file transcoded."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from audio_transcoder import keys, settling
+from audio_transcoder.engines.base import Engine, TranscoderRejected
+from audio_transcoder.engines.elastic import ElasticTranscoder
+from audio_transcoder.models import TranscodeJob
+from elastic_transcoder.client import client as elastic_transcoder_client
+
+logger = logging.getLogger(__name__)
+
+
+class AudioTranscoder:
+    """Places, reads and cancels transcoding jobs with the engine of each job.
+
+    ``region_name`` and ``pipeline_name`` default to the settings AWS_REGION and
+    TRANSCODER_PIPELINE_NAME. Nothing is called at construction.
+    """
+
+    def __init__(self, region_name: str | None = None, pipeline_name: str | None = None) -> None:
+        self.region_name = region_name or settings.AWS_REGION
+        self.pipeline_name = pipeline_name or settings.TRANSCODER_PIPELINE_NAME
+        self._engines: dict[str, Engine] = {}
+
+    def engine(self, name: str) -> Engine:
+        """Return the engine of that name, built at its first use."""
+        if name not in self._engines:
+            self._engines[name] = self._builders[name](self)
+        return self._engines[name]
+
+    def _elastic(self) -> Engine:
+        client = elastic_transcoder_client(
+            endpoint_url=settings.TRANSCODER_ENDPOINT_URL,
+            region_name=self.region_name,
+            access_key_id=settings.TRANSCODER_ACCESS_KEY_ID,
+            secret_access_key=settings.TRANSCODER_SECRET_ACCESS_KEY,
+            timeout_s=settings.TRANSCODER_TIMEOUT,
+        )
+        return ElasticTranscoder(client, self.pipeline_name)
+
+    _builders = {"elastic": _elastic}
+
+    def start_transcode(self, job: TranscodeJob) -> str:
+        """Place one engine job with all outputs of ``job``; store and return the engine's id.
+
+        Called again after an attempt without an answer, it finds the job that the first attempt
+        may have made. Raises TranscoderUnavailable (repeat), or TranscoderRejected after the job
+        was ended with the engine's reason.
+        """
+        engine = self.engine(job.engine)
+        attempted_before = job.place_attempts > 1
+        try:
+            engine_id = engine.find_job(str(job.code)) if attempted_before else None
+            if engine_id is None:
+                engine_id = engine.create_job(
+                    str(job.code),
+                    keys.bucket_key(job.audio_file.mp3_file.name),
+                    [
+                        (keys.bucket_key(rendition.file.name), rendition.format)
+                        for rendition in job.renditions.all()
+                    ],
+                )
+        except TranscoderRejected as error:
+            logger.warning("job %s: refused by the engine: %s", job.code, error.detail)
+            settling.fail(job, reason=error.reason, detail=error.detail)
+            raise
+        now = timezone.now()
+        stored = TranscodeJob.objects.filter(pk=job.pk, engine_id="").update(
+            engine_id=engine_id,
+            placed_at=now,
+            read_at=now,
+            next_step_at=now + TranscodeJob.READ_OTHERWISE,
+        )
+        if stored:
+            job.engine_id = engine_id
+            logger.info("job %s: placed as %s", job.code, engine_id)
+        return engine_id
+
+    def refresh(self, job: TranscodeJob) -> bool:
+        """Ask the engine about ``job`` and record the answer; return whether it changed.
+
+        A job that the engine does not know any more is ordered once more, then it fails.
+        Raises TranscoderUnavailable or TranscoderRejected.
+        """
+        report = self.engine(job.engine).read_job(job.engine_id)
+        now = timezone.now()
+        if report is None:
+            return self._forgotten(job)
+        TranscodeJob.objects.filter(pk=job.pk).update(
+            read_at=now, next_step_at=now + TranscodeJob.READ_OTHERWISE
+        )
+        return settling.settle(job, report)
+
+    def cancel(self, engine: str, engine_id: str) -> bool:
+        """Ask an engine not to start a job; return whether the engine is done with it.
+
+        A job that runs already ends by itself. Raises TranscoderUnavailable or
+        TranscoderRejected.
+        """
+        report = self.engine(engine).read_job(engine_id)
+        if report is None or report.status in TranscodeJob.FINAL:
+            return True
+        if report.status == TranscodeJob.Status.SUBMITTED:
+            self.engine(engine).cancel_job(engine_id)
+        return False
+
+    def _forgotten(self, job: TranscodeJob) -> bool:
+        if job.is_reordered:
+            return settling.fail(job, reason="internal", detail="The engine forgot the job twice.")
+        logger.warning("job %s: the engine knows no job %s, ordering anew", job.code, job.engine_id)
+        TranscodeJob.objects.unfinished().filter(pk=job.pk, engine_id=job.engine_id).update(
+            engine_id="", is_reordered=True, next_step_at=timezone.now()
+        )
+        return False
+
+
+def place_again_after(attempts: int) -> timedelta:
+    """Return how long to wait after ``attempts`` orders without an answer: 5 s to 1 min.
+
+    Longer than a server may still work on an order whose caller has gone, so that by then the
+    order is in the engine's list or will never be.
+    """
+    return timedelta(seconds=min(5 * 2 ** min(attempts - 1, 10), 60))
+
+
+@functools.cache
+def default_transcoder() -> AudioTranscoder:
+    """Return the transcoder of the settings, one for each process: clients are costly to make."""
+    return AudioTranscoder()

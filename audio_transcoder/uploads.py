@@ -1,0 +1,161 @@
+"""How an upload comes in: to a temporary file while it is hashed, then looked at, then accepted."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.db import IntegrityError, transaction
+from django.db.models import Sum
+from django.utils import timezone
+
+from audio_transcoder import names
+from audio_transcoder.models import AudioFile, Deletion, source_name
+from sound.probe import Sound
+
+logger = logging.getLogger(__name__)
+
+# A process may die between storing an object and committing its rows; the note that the object
+# must go waits this long for the commit that takes it back.
+UNCLAIMED = timedelta(hours=1)
+# What surrounds the file in a multipart body: boundaries, headers, the other fields.
+FORM_OVERHEAD_BYTES = 64 * 1024
+
+
+class UploadTooLarge(Exception):
+    """More bytes came than an upload may have."""
+
+
+class OverQuota(Exception):
+    """The person's space, or number of files, is used up."""
+
+
+class HashingUploadHandler(TemporaryFileUploadHandler):
+    """Writes the one expected file to DATA_DIR/tmp and hashes it on the way.
+
+    The file it hands out has ``sha256`` (hex digits). Memory does not grow with the file. Raises
+    UploadTooLarge beyond ``settings.UPLOAD_MAX_BYTES``; other file fields are thrown away.
+    """
+
+    FIELD = "mp3_file"
+
+    def new_file(self, field_name: str, *args: object, **kwargs: object) -> None:
+        super().new_file(field_name, *args, **kwargs)
+        self._hash = hashlib.sha256()
+        self._received = 0
+        self._is_wanted = field_name == self.FIELD
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        if not self._is_wanted:
+            return
+        self._received += len(raw_data)
+        if self._received > settings.UPLOAD_MAX_BYTES:
+            self.file.close()
+            raise UploadTooLarge
+        self._hash.update(raw_data)
+        self.file.write(raw_data)
+
+    def file_complete(self, file_size: int) -> TemporaryUploadedFile | None:
+        if not self._is_wanted:
+            self.file.close()
+            return None
+        file = super().file_complete(file_size)
+        file.sha256 = self._hash.hexdigest()
+        return file
+
+
+def accept(
+    owner: AbstractBaseUser,
+    upload: TemporaryUploadedFile,
+    sound: Sound,
+    *,
+    name: str,
+    formats: Iterable[str],
+    token: uuid.UUID,
+) -> AudioFile:
+    """Store an upload and order its renditions; return its file, the first one's if sent twice.
+
+    The object is stored first, under a note that it must go; the transaction that writes the rows
+    takes the note back. So whatever stops in between leaves nothing behind. Raises OverQuota,
+    and BucketError when the store does not take it.
+    """
+    file_name = names.clean(upload.name) or "untitled"
+    audio_file = AudioFile(
+        owner=owner,
+        name=names.clean(name) or names.without_extension(file_name),
+        file_name=file_name,
+        upload_token=token,
+        size_bytes=upload.size,
+        sha256=upload.sha256,
+        container=sound.container,
+        codec=sound.codec,
+        channels=sound.channels,
+        sample_rate_hz=sound.sample_rate_hz,
+        duration_ms=sound.duration_ms,
+    )
+    check_quota(owner, upload.size)
+    note = Deletion.objects.create(
+        prefixes=[f"uploads/{audio_file.code}/"], next_step_at=timezone.now() + UNCLAIMED
+    )
+    try:
+        storage = audio_file.mp3_file.storage
+        audio_file.mp3_file.name = storage.save(source_name(audio_file, ""), upload)
+        with transaction.atomic():
+            check_quota(owner, upload.size)
+            audio_file.save(force_insert=True)
+            audio_file.order(formats)
+            note.delete()
+    except IntegrityError:
+        _remove_now(note)
+        return AudioFile.objects.get(owner=owner, upload_token=token)
+    except BaseException:
+        _remove_now(note)
+        raise
+    logger.info("file %s: accepted, %d bytes", audio_file.code, audio_file.size_bytes)
+    return audio_file
+
+
+def check_quota(owner: AbstractBaseUser, size_bytes: int) -> None:
+    """Raise OverQuota if ``owner`` may not keep another file of this size."""
+    files = AudioFile.objects.filter(owner=owner)
+    if settings.QUOTA_FILES and files.count() >= settings.QUOTA_FILES:
+        raise OverQuota
+    if settings.QUOTA_BYTES:
+        used = files.aggregate(total=Sum("size_bytes"))["total"] or 0
+        if used + size_bytes > settings.QUOTA_BYTES:
+            raise OverQuota
+    if settings.QUOTA_FILES_PER_DAY:
+        today = files.filter(created_at__gt=timezone.now() - timedelta(days=1))
+        if today.count() >= settings.QUOTA_FILES_PER_DAY:
+            raise OverQuota
+
+
+def _remove_now(note: Deletion) -> None:
+    # The database itself may be what failed; then the note's own time comes.
+    with contextlib.suppress(Exception):
+        Deletion.objects.filter(pk=note.pk).update(next_step_at=timezone.now())
+
+
+def remove_stale_temporary_files() -> None:
+    """Remove what uploads of dead processes left in DATA_DIR/tmp more than a day ago."""
+    too_old = timezone.now() - timedelta(days=1)
+    for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < too_old.timestamp():
+                path.unlink()
+
+
+def is_too_large(content_length: str | None) -> bool:
+    """Return whether a declared body length cannot belong to an upload that we take."""
+    if not content_length or not content_length.isdecimal():
+        return False
+    return int(content_length) > settings.UPLOAD_MAX_BYTES + FORM_OVERHEAD_BYTES

@@ -1,0 +1,118 @@
+"""gunicorn's threaded worker, made safe against clients that send or read slowly."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from gunicorn import util
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
+
+
+class ClientSocket(socket.socket):
+    """A client's socket on which blocking means: at most ``CLIENT_IDLE_S`` without a byte.
+
+    A client that is too slow counts as one that went away: ConnectionResetError.
+    """
+
+    # By the monotonic clock; a request's head has to be here by then, however its bytes drip.
+    head_until: float | None = None
+
+    def setblocking(self, is_blocking: bool) -> None:
+        self.settimeout(settings.CLIENT_IDLE_S if is_blocking else 0.0)
+
+    def recv(self, *arguments: Any) -> bytes:
+        if self.head_until is not None and time.monotonic() > self.head_until:
+            raise ConnectionResetError(errno.ECONNRESET, "the head of the request took too long")
+        try:
+            return super().recv(*arguments)
+        except TimeoutError as error:
+            raise ConnectionResetError(errno.ECONNRESET, "the client sends nothing") from error
+
+    def sendall(self, *arguments: Any) -> None:
+        try:
+            super().sendall(*arguments)
+        except TimeoutError as error:
+            raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing") from error
+
+    def sendfile(self, *arguments: Any, **options: Any) -> int:
+        try:
+            return super().sendfile(*arguments, **options)
+        except TimeoutError as error:
+            raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing") from error
+
+
+class Connection(TConn):
+    """A connection that gives each request's head ``CLIENT_IDLE_S`` seconds."""
+
+    def init(self) -> None:
+        self.sock.head_until = time.monotonic() + settings.CLIENT_IDLE_S
+        super().init()
+
+    def close(self, graceful: bool = False) -> None:
+        """Close at once; whatever has to linger did so in the thread that served the request."""
+        util.close(self.sock)
+
+
+class PatientWorker(ThreadWorker):
+    """Serves people at their normal speed while others dawdle."""
+
+    def accept(self, listener: socket.socket) -> None:
+        """As ThreadWorker's, with our socket and connection."""
+        try:
+            accepted, address = listener.accept()
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
+                raise
+            return
+        self.nr_conns += 1
+        client = ClientSocket(fileno=accepted.detach())
+        self.enqueue_req(Connection(self.cfg, client, address, listener.getsockname()))
+
+    def handle(self, connection: Connection) -> Any:
+        """Serve one request, in a thread; return whether the connection is kept.
+
+        gunicorn's close waits up to two seconds for the client's own end, and does that in the
+        one thread that accepts everybody else. Here the client's own thread waits.
+        """
+        keep = super().handle(connection)
+        if keep is not _DEFER and not keep:
+            util.close_graceful(connection.sock)
+        return keep
+
+    def handle_request(self, request: Any, connection: Connection) -> bool:
+        connection.sock.head_until = None
+        return super().handle_request(request, connection)
+
+
+# Confirming an address and setting a new password have their token in the path.
+_TOKEN = re.compile(r"^(/accounts/(?:confirm-email|password/reset/key)/)[^/]+")
+
+
+class AccessLogger(Logger):
+    """One line for each request, without anything that opens a door.
+
+    No query (signed links have theirs there), no headers; of the Authorization header only
+    whether it is an AWS signature.
+    """
+
+    def atoms(
+        self, response: Any, request: Any, environ: dict[str, Any], request_time: timedelta
+    ) -> dict[str, Any]:
+        """Return what the format may name: gunicorn's own, ``path`` and ``signed``.
+
+        ``path`` is as it came over the wire, still percent-encoded, so no line is split.
+        """
+        path = environ["RAW_URI"].partition("?")[0]
+        authorization = environ.get("HTTP_AUTHORIZATION", "")
+        return {
+            **super().atoms(response, request, environ, request_time),
+            "path": _TOKEN.sub(r"\1...", path).encode("ascii", "backslashreplace").decode(),
+            "signed": "signed" if authorization.startswith("AWS4-HMAC-SHA256 ") else "-",
+        }
