@@ -1,0 +1,74 @@
+"""What the tests of the whole system share."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import sounds
+from tests.system import Person, System
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """One running installation for all tests that do not harm it."""
+    running = System(tmp_path_factory.mktemp("system")).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def own_system(tmp_path: Path) -> Iterator[System]:
+    """A running installation of this test's own, with short leases and back-off."""
+    running = System(
+        tmp_path,
+        TRANSCODER_WORKERS=2,
+        TRANSCODER_LEASE_S=3,
+        TRANSCODER_RENEW_S=0.5,
+        NOTICE_RETRY_S=0.5,
+        RECONCILE_S=2,
+    ).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def person(system: System) -> Person:
+    return Person(system, f"person{next(_numbers)}").sign_up()
+
+
+@pytest.fixture(scope="session")
+def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five seconds of MP3 with tags."""
+    path = tmp_path_factory.mktemp("music") / "Five seconds.mp3"
+    return sounds.make(path, 5, "-metadata", "title=Five", "-metadata", "artist=Nobody")
+
+
+@pytest.fixture(scope="session")
+def long_music(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven minutes of MP3: long enough to be met in the middle of the work."""
+    return sounds.make(tmp_path_factory.mktemp("music") / "Seven minutes.mp3", 420, "-q:a", "4")
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+    """The Chromium of this machine; a machine without one fails here, with what to install."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
+    if found is None:
+        from playwright.sync_api import sync_playwright
+
+        with sync_playwright() as playwright:
+            found = playwright.chromium.executable_path
+        if not Path(found).exists():
+            sys.stderr.write("No Chromium: run `make test`, or install the package chromium.\n")
+            pytest.fail("no Chromium on this machine: `make test` installs one", pytrace=False)
+    return {**browser_type_launch_args, "executable_path": found, "args": arguments}

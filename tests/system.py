@@ -1,0 +1,257 @@
+"""The whole system as a person runs it: web server, workers and steps, on a port of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60) -> object:
+    """Return the first true value of ``condition``; fail with ``what`` when none comes."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"waited {timeout_s:.0f} s in vain for {what}")
+
+
+class System:
+    """One running installation in a folder of its own; starts and stops as often as liked."""
+
+    def __init__(self, data_dir: Path, **settings: object) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen | None = None
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(data_dir),
+            "DATA_DIR": str(data_dir),
+            "PORT": str(self.port),
+            "ENV_FILE": "",
+            **{name: str(value) for name, value in settings.items()},
+        }
+
+    # --- starting and stopping ----------------------------------------------------------------
+
+    def start(self) -> System:
+        log = (self.data_dir / "run.log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "run"],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            wait_for(self._is_healthy, f"a healthy system; see {log.name}", 90)
+        except AssertionError:
+            self.stop()
+            raise AssertionError(self.log()[-4000:]) from None
+        return self
+
+    def _is_healthy(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(self.log()[-4000:])
+        try:
+            return requests.get(f"{self.url}/health/", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        for pid in self.descendants():  # a stopped process does not hear SIGTERM
+            self.kill(pid, signal.SIGCONT)
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(10)
+        self.process = None
+
+    # --- processes ----------------------------------------------------------------------------
+
+    @staticmethod
+    def kill(pid: int, number: int = signal.SIGKILL) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    def descendants(self) -> dict[int, str]:
+        """The command line of every process below ours, by process id."""
+        children: dict[int, list[int]] = {}
+        lines: dict[int, str] = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                stat = (folder / "stat").read_text()
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (OSError, UnicodeDecodeError):
+                continue
+            pid = int(folder.name)
+            parent = int(stat.rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(pid)
+            lines[pid] = line
+        found: dict[int, str] = {}
+        todo = [self.process.pid] if self.process else []
+        while todo:
+            for child in children.get(todo.pop(), []):
+                found[child] = lines[child]
+                todo.append(child)
+        return found
+
+    def pids(self, pattern: str) -> list[int]:
+        return [pid for pid, line in self.descendants().items() if re.search(pattern, line)]
+
+    @property
+    def web_pids(self) -> list[int]:
+        return self.pids(r"gunicorn")
+
+    @property
+    def worker_pids(self) -> list[int]:
+        return self.pids(r"transcode_worker --kind transcode")
+
+    def ffmpeg_pids(self) -> list[int]:
+        return self.pids(r"ffmpeg.*-progress")
+
+    # --- what it left -------------------------------------------------------------------------
+
+    def log(self) -> str:
+        path = self.data_dir / "run.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def access_log(self) -> str:
+        return (self.data_dir / "log" / "access.log").read_text(errors="replace")
+
+    def rows(self, sql: str, *values: object) -> list[tuple]:
+        database = sqlite3.connect(
+            f"file:{self.data_dir / 'db.sqlite3'}?mode=ro", uri=True, timeout=10
+        )
+        try:
+            return database.execute(sql, values).fetchall()
+        finally:
+            database.close()
+
+    def count(self, table: str, where: str = "1=1") -> int:
+        return self.rows(f"SELECT count(*) FROM {table} WHERE {where}")[0][0]  # noqa: S608
+
+    def objects(self) -> list[str]:
+        """Every object of the web app's folder bucket, as paths below it."""
+        root = self.data_dir / "buckets" / "local"
+        return sorted(
+            str(path.relative_to(root))
+            for path in root.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        )
+
+    def secrets(self) -> dict[str, str]:
+        lines = (self.data_dir / "env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+
+
+class Person:
+    """Somebody at the site with a browser that runs no scripts."""
+
+    def __init__(self, system: System, name: str) -> None:
+        self.system = system
+        self.name = name
+        self.password = "a long Pass-phrase 7"
+        self.session = requests.Session()
+
+    def get(self, path: str, **options: object) -> requests.Response:
+        return self.session.get(self.system.url + path, timeout=60, **options)
+
+    def post(self, path: str, data: dict, **options: object) -> requests.Response:
+        token = self.session.cookies.get("csrftoken") or self._fetch_token()
+        headers = {"Referer": self.system.url, **options.pop("headers", {})}
+        return self.session.post(
+            self.system.url + path,
+            data={"csrfmiddlewaretoken": token, **data},
+            headers=headers,
+            timeout=120,
+            **options,
+        )
+
+    def _fetch_token(self) -> str:
+        self.get("/accounts/login/")
+        return self.session.cookies["csrftoken"]
+
+    def sign_up(self) -> Person:
+        self.get("/accounts/signup/")
+        response = self.post(
+            "/accounts/signup/",
+            {
+                "username": self.name,
+                "email": "",
+                "password1": self.password,
+                "password2": self.password,
+            },
+        )
+        assert response.status_code == 200, response.text
+        assert "/accounts/signup/" not in response.url, response.text
+        return self
+
+    def sign_in(self) -> Person:
+        response = self.post("/accounts/login/", {"login": self.name, "password": self.password})
+        assert "/accounts/login/" not in response.url, response.text
+        return self
+
+    def upload(self, path: Path, formats: tuple[str, ...] = ("wav", "flac", "mp4")) -> str:
+        """Upload a file with the plain form; return the path of its page."""
+        page = self.get("/audio/upload/")
+        token = re.search(r'name="token" value="([0-9a-f-]+)"', page.text)[1]
+        with path.open("rb") as file:
+            response = self.post(
+                "/audio/upload/",
+                {"token": token, "name": "", "formats": list(formats)},
+                files={"mp3_file": (path.name, file, "audio/mpeg")},
+                allow_redirects=False,
+            )
+        assert response.status_code == 302, (response.status_code, response.text)
+        return response.headers["Location"]
+
+    def wait_until_ready(self, count: int = 1, timeout_s: float = 120) -> None:
+        """Wait until ``count`` messages of this person tell of finished work."""
+        wait_for(lambda: len(self.messages()) >= count, f"{count} messages", timeout_s)
+
+    def messages(self) -> list[str]:
+        rows = self.system.rows(
+            "SELECT m.text FROM transcode_messages_message m JOIN auth_user u ON u.id = m.user_id"
+            " WHERE u.username = ? ORDER BY m.id",
+            self.name,
+        )
+        return [text for (text,) in rows]

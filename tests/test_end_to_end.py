@@ -1,0 +1,172 @@
+"""A file's whole journey on a running installation: real HTTP, real FFmpeg, real processes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from elastic_transcoder.client import client
+from tests import sounds
+from tests.system import Person, System, wait_for
+
+pytestmark = pytest.mark.end_to_end
+
+
+def renditions(system: System, code: str) -> list[tuple]:
+    return system.rows(
+        "SELECT r.format_name, r.status, r.size_bytes FROM audio_transcoder_rendition r"
+        " JOIN audio_transcoder_audiofile f ON f.id = r.audio_file_id WHERE f.code = ?"
+        " ORDER BY r.id",
+        code.replace("-", ""),
+    )
+
+
+def code_of(location: str) -> str:
+    return re.search(r"/audio/([0-9a-f-]{36})/", location)[1]
+
+
+def test_an_mp3_becomes_wav_flac_and_mp4_and_its_owner_is_told(
+    system: System, person: Person, music: Path, tmp_path: Path
+):
+    location = person.upload(music)
+    person.wait_until_ready()
+
+    assert person.messages() == ["Your file Five seconds is ready."]
+    assert "Your file Five seconds is ready." in person.get("/").text
+    assert [row[:2] for row in renditions(system, code_of(location))] == [
+        ("wav", "Complete"),
+        ("flac", "Complete"),
+        ("mp4", "Complete"),
+    ]
+    for format_name in ("wav", "flac", "mp4"):
+        answer = person.get(f"{location}download/{format_name}/")
+        assert answer.status_code == 200
+        assert f'filename="Five seconds.{format_name}"' in answer.headers["Content-Disposition"]
+        result = tmp_path / f"result.{format_name}"
+        result.write_bytes(answer.content)
+        assert sounds.decoded_seconds(result) == pytest.approx(5, abs=0.1)
+
+
+def test_both_wires_are_real_http(system: System, person: Person, music: Path):
+    person.upload(music, ("flac",))
+    person.wait_until_ready()
+    lines = system.access_log().splitlines()
+    assert any(re.search(r"POST /2012-09-25/jobs .*\b201\b.*signed", line) for line in lines)
+    assert any(re.search(r"POST /transcode-complete/ .*\b200\b", line) for line in lines)
+
+
+def test_the_original_comes_back_byte_for_byte(person: Person, music: Path):
+    location = person.upload(music, ("mp3",))
+    answer = person.get(f"{location}download/original/")
+    assert answer.content == music.read_bytes()
+    assert 'filename="Five seconds.mp3"' in answer.headers["Content-Disposition"]
+
+
+def test_w1_somebody_elses_file_and_message_are_not_there(
+    system: System, person: Person, music: Path
+):
+    location = person.upload(music, ("flac",))
+    person.wait_until_ready()
+    stranger = Person(system, f"{person.name}-stranger").sign_up()
+
+    for path in ("", "state/", "row/", "delete/", "download/flac/", "download/original/"):
+        assert stranger.get(location + path).status_code == 404, path
+    for path in ("retry/", "cancel/", "delete/", "order/"):
+        answer = stranger.post(location + path, {"formats": "wav"}, allow_redirects=False)
+        # Deleting what is not there is as calm as deleting twice.
+        assert answer.status_code == (302 if path == "delete/" else 404), path
+    assert stranger.messages() == []
+    assert "is ready." not in stranger.get("/messages/").text
+    assert person.get(f"{location}download/flac/").status_code == 200
+
+
+def test_deleting_a_file_leaves_no_object_and_no_row(system: System, person: Person, music: Path):
+    location = person.upload(music)
+    person.wait_until_ready()
+    code = code_of(location)
+    assert [path for path in system.objects() if code in path]
+
+    person.post(f"{location}delete/", {})
+
+    wait_for(lambda: not [path for path in system.objects() if code in path], "empty folders", 10)
+    assert system.count("audio_transcoder_audiofile", f"code = '{code.replace('-', '')}'") == 0
+    assert person.messages() == []
+    assert person.get(location).status_code == 404
+
+
+def test_deleting_a_file_in_the_middle_of_its_job_leaves_nothing(
+    system: System, person: Person, long_music: Path
+):
+    location = person.upload(long_music)
+    code = code_of(location)
+    wait_for(system.ffmpeg_pids, "FFmpeg at work", 30)
+
+    person.post(f"{location}delete/", {})
+
+    wait_for(lambda: not system.ffmpeg_pids(), "the end of FFmpeg", 60)
+    wait_for(lambda: system.count("audio_transcoder_deletion") == 0, "the deletion's end", 120)
+    assert [path for path in system.objects() if code in path] == []
+    assert person.messages() == []
+
+
+def test_u18_the_same_form_sent_twice_is_one_file(system: System, person: Person, music: Path):
+    page = person.get("/audio/upload/")
+    token = re.search(r'name="token" value="([0-9a-f-]+)"', page.text)[1]
+    locations = []
+    for _ in range(2):
+        answer = person.post(
+            "/audio/upload/",
+            {"token": token, "formats": ["flac"]},
+            files={"mp3_file": ("a.mp3", music.read_bytes(), "audio/mpeg")},
+            allow_redirects=False,
+        )
+        assert answer.status_code == 302
+        locations.append(answer.headers["Location"])
+    assert locations[0] == locations[1]
+
+
+def test_what_is_no_sound_is_refused_with_a_sentence_and_leaves_nothing(
+    system: System, person: Person
+):
+    before = system.objects()
+    page = person.get("/audio/upload/")
+    token = re.search(r'name="token" value="([0-9a-f-]+)"', page.text)[1]
+    answer = person.post(
+        "/audio/upload/",
+        {"token": token, "formats": ["flac"]},
+        files={"mp3_file": ("letter.mp3", b"Dear Sir or Madam, " * 500, "audio/mpeg")},
+    )
+    assert answer.status_code == 422
+    assert "not a sound file we know" in answer.text
+    assert system.objects() == before
+
+
+def test_an_old_client_needs_nothing_but_the_endpoint(system: System, music: Path, tmp_path: Path):
+    """The API as a service of its own: a bucket, a key pair and boto3."""
+    secrets = system.secrets()
+    api = client(
+        endpoint_url=system.url,
+        region_name="eu-west-1",
+        access_key_id=secrets["TRANSCODER_ACCESS_KEY_ID"],
+        secret_access_key=secrets["TRANSCODER_SECRET_ACCESS_KEY"],
+    )
+    source = system.data_dir / "buckets" / "local" / "by-hand" / "in.mp3"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.write_bytes(music.read_bytes())
+    [pipeline] = api.list_pipelines()["Pipelines"]
+
+    job = api.create_job(
+        PipelineId=pipeline["Id"],
+        Input={"Key": "by-hand/in.mp3"},
+        Outputs=[{"Key": "by-hand/out.flac", "PresetId": "1351620000001-300110"}],
+    )["Job"]
+    api.get_waiter("job_complete").wait(Id=job["Id"], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+    read = api.read_job(Id=job["Id"])["Job"]
+    assert read["Status"] == "Complete"
+    assert read["Progress"] == 100
+    assert read["Output"]["DurationMillis"] == pytest.approx(5000, abs=100)
+    result = system.data_dir / "buckets" / "local" / "by-hand" / "out.flac"
+    assert sounds.decoded_seconds(result) == pytest.approx(5, abs=0.1)
