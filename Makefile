@@ -1,0 +1,41 @@
+# make run    sets everything up and runs web server, workers and steps: PORT=8000 DATA_DIR=var
+# make test   sets everything up and runs every test; ARGS="-k name" for some of them
+# make check  style, formatting, migrations
+# make lock   writes constraints.txt anew from the direct requirements
+
+PYTHON ?= python3
+.DEFAULT_GOAL := run
+.PHONY: run test check lock venv chromium
+
+# Each is empty, or one line that says what to do. $(error) prints that line and nothing more.
+python_problem = $(shell "$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 \
+	|| echo "This needs Python 3.11, 3.12 or 3.13 and $(PYTHON) is none of them: install one and say make PYTHON=python3.12 $(MAKECMDGOALS)")
+venv_problem = $(shell "$(PYTHON)" .ci/venv.py)
+chromium_problem = $(shell .ci/chromium)
+
+run: venv
+	@exec .venv/bin/python manage.py run
+
+test: venv chromium
+	@exec .venv/bin/python -m pytest $(ARGS)
+
+check: venv
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	DATA_DIR="$$(mktemp -d)" ENV_FILE= .venv/bin/python manage.py makemigrations --check --dry-run
+
+lock: venv
+	.venv/bin/python -m venv --clear .venv/lock
+	.venv/lock/bin/pip install --quiet --disable-pip-version-check uv==0.13.8
+	(echo "# The exact versions that were tested together. Written by: make lock"; \
+	grep -hv '^-' requirements-run.txt requirements.txt \
+	| .venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	--no-header --no-annotate -) > .venv/constraints.txt
+	mv .venv/constraints.txt constraints.txt
+
+# Nothing to do when .venv is as requirements.txt wants it.
+venv:
+	@$(or $(if $(python_problem),$(error $(python_problem))),$(if $(venv_problem),$(error .venv was not made, see above)),:)
+
+chromium: venv
+	@$(if $(chromium_problem),$(error $(chromium_problem))):
