@@ -38,8 +38,7 @@
   let isSignedOut = false;
   let pausedUntil = 0;
   let failures = 0;
-  const lastAsked = new WeakMap();
-  const gone = new WeakSet();
+  const lastAsked = new Map(); // by id: each answer replaces the element
 
   const polls = (element) => element instanceof Element && element.hasAttribute("data-polls");
 
@@ -50,11 +49,11 @@
     if (!polls(element)) return;
     const now = Date.now();
     const isTooEarly =
-      document.hidden && now - (lastAsked.get(element) ?? 0) < HIDDEN_PAUSE_MS;
-    if (isSignedOut || gone.has(element) || now < pausedUntil || isTooEarly) {
+      document.hidden && now - (lastAsked.get(element.id) ?? 0) < HIDDEN_PAUSE_MS;
+    if (isSignedOut || now < pausedUntil || isTooEarly) {
       event.preventDefault();
     } else {
-      lastAsked.set(element, now);
+      lastAsked.set(element.id, now);
     }
   });
 
@@ -97,9 +96,8 @@
       const back = encodeURIComponent(location.pathname + location.search);
       warn(words.signedOut, { href: `${words.signInUrl}?next=${back}`, text: words.signIn });
     } else if (xhr.status === 404 && polls(elt)) {
-      gone.add(elt);
-      if (elt.matches("li")) elt.remove();
-      else warn(words.gone);
+      if (!elt.matches("li")) warn(words.gone);
+      elt.remove();
     } else if (polls(elt)) {
       wait(Number(xhr.getResponseHeader("Retry-After")));
     } else {
