@@ -31,6 +31,10 @@ class ExaminerTooSlow(ExaminerDied):
     """The child did not answer in time."""
 
 
+class ExaminerNotStarted(ExaminerDied):
+    """The child was not ready for any question: this machine's fault, not the file's."""
+
+
 class Examiner:
     """One fenced child that answers questions about files below ``readable``.
 
@@ -77,13 +81,12 @@ class Examiner:
     def ask(self, task: str, path: Path, *, timeout_s: float, **question: Any) -> dict[str, Any]:
         """Return the answer to one question.
 
-        Raises ExaminerDied when the child crashes, says something else than an answer, or needs
-        more than ``timeout_s`` seconds (ExaminerTooSlow); it is gone then.
+        Raises ExaminerNotStarted when there is no child to ask; ExaminerDied when it crashes,
+        says something else than an answer, or needs more than ``timeout_s`` seconds
+        (ExaminerTooSlow). It is gone then.
         """
+        self._be_ready()
         try:
-            if not self._is_ready:
-                self._line(START_S)
-                self._is_ready = True
             line = json.dumps({"task": task, "path": str(path.resolve()), **question}) + "\n"
             stdin = self._process.stdin
             assert stdin is not None  # noqa: S101 -- asked for above
@@ -100,6 +103,16 @@ class Examiner:
             self.close()
             raise ExaminerDied("it did not answer")
         return answer
+
+    def _be_ready(self) -> None:
+        if self._is_ready:
+            return
+        try:
+            self._line(START_S)
+        except (OSError, ExaminerDied) as error:
+            self.close()
+            raise ExaminerNotStarted(str(error)) from error
+        self._is_ready = True
 
     def close(self) -> None:
         """End the child, whatever it does."""

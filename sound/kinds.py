@@ -8,7 +8,7 @@ codec_whitelist, protocol_whitelist of AVFormatContext.
 
 from __future__ import annotations
 
-DEMUXERS = ("mp3", "wav", "w64", "flac", "mov", "aac", "ogg", "aiff", "asf", "matroska")
+DEMUXERS = ("mp3", "wav", "flac", "mov", "aac", "ogg", "aiff", "asf", "matroska")
 
 # Names of decoders in FFmpeg and in PyAV's libraries; one that a build lacks does no harm.
 DECODERS = (

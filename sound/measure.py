@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sound.examination import Examiner, ExaminerDied
+from sound.examination import Examiner, ExaminerDied, ExaminerNotStarted
 
 # What our own encoders write, and no more, is opened: nothing here names another file.
 OPTIONS = {
@@ -47,13 +47,16 @@ def measure(path: Path, examiner: Examiner, *, hash_format: str | None = None) -
     """Return the facts of ``path``, which ``examiner`` may read.
 
     ``hash_format`` ("s16" or "s32") asks for the hash of the whole decoded sound: SHA-256 over
-    interleaved samples of that format. Raises Unreadable.
+    interleaved samples of that format. Raises Unreadable, and ExaminerNotStarted when this machine
+    cannot look now.
     """
     timeout_s = BASE_S + path.stat().st_size / SLOWEST_BYTES_PER_S
     try:
         answer = examiner.ask(
             "measure", path, timeout_s=timeout_s, options=OPTIONS, hash_format=hash_format
         )
+    except ExaminerNotStarted:
+        raise
     except ExaminerDied as error:
         raise Unreadable(str(error)) from error
     if "error" in answer:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
 from sound import kinds
-from sound.examination import Examiner, ExaminerDied
+from sound.examination import Examiner, ExaminerDied, ExaminerNotStarted
 
 # Seconds: counting packets ends after the first, and the child with the second.
 COUNTING_S = 3.0
 TIME_LIMIT_S = 15.0
 # A file shorter than the header of a WAV holds a magic number at most.
 SHORTEST_BYTES = 44
+START_ATTEMPTS = 2
 
 REASONS = ("empty", "not_audio", "no_audio", "damaged", "unsupported", "too_long")
 
@@ -33,7 +35,7 @@ class Sound:
     """What was found. The first sound track counts; pictures are never decoded."""
 
     container: str  # FFmpeg's first name of it: mp3, wav, flac, mov, aac, ogg, aiff, asf, …
-    codec: str  # FFmpeg's decoder, e.g. mp3float
+    codec: str  # FFmpeg's name of the codec, e.g. mp3 or pcm_s16le
     sample_rate_hz: int
     channels: int
     bits: int | None  # of a stored sample; None where the codec has no such thing
@@ -49,7 +51,7 @@ def probe(path: Path, *, examiner: Examiner | None = None) -> Sound:
     """Return what sound the local file ``path`` holds.
 
     ``examiner`` is one started early that may read ``path``; without it a fresh one is used.
-    Raises NotSound. The whole takes at most TIME_LIMIT_S seconds and runs behind
+    Raises NotSound, and ExaminerNotStarted when this machine cannot look now. The whole takes at most TIME_LIMIT_S seconds and runs behind
     ``sound.sandbox``; longer than ``settings.MAX_DURATION_S`` is ``too_long``.
     """
     size = path.stat().st_size
@@ -57,10 +59,14 @@ def probe(path: Path, *, examiner: Examiner | None = None) -> Sound:
         raise NotSound("empty", "0 bytes")
     if size < SHORTEST_BYTES:
         raise NotSound("not_audio", f"{size} bytes are too few for any sound")
-    if examiner is None:
-        with Examiner(path, cpu_s=TIME_LIMIT_S) as own:
+    if examiner is not None:
+        return _ask(examiner, path)
+    for _ in range(START_ATTEMPTS - 1):
+        # A child killed for want of memory, say, says nothing about the file.
+        with contextlib.suppress(ExaminerNotStarted), Examiner(path, cpu_s=TIME_LIMIT_S) as own:
             return _ask(own, path)
-    return _ask(examiner, path)
+    with Examiner(path, cpu_s=TIME_LIMIT_S) as own:
+        return _ask(own, path)
 
 
 def _ask(examiner: Examiner, path: Path) -> Sound:
@@ -74,6 +80,8 @@ def _ask(examiner: Examiner, path: Path) -> Sound:
             max_duration_s=settings.MAX_DURATION_S,
             counting_s=COUNTING_S,
         )
+    except ExaminerNotStarted:
+        raise
     except ExaminerDied as error:
         raise NotSound("damaged", f"reading it failed: {error}") from error
     if "reason" in answer:

@@ -61,7 +61,12 @@ def command(
 
 def environment() -> dict[str, str]:
     """Return the whole environment of a fenced program: no secret, no address, no home."""
-    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        # glibc reserves 64 MiB of address space for each thread's heap, which is limited here.
+        "MALLOC_ARENA_MAX": "2",
+    }
 
 
 def start(argv: Sequence[str], *, folder: Path | None, **limits: Any) -> subprocess.Popen[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 # Containers that we take: one that does not open is damaged.
 OURS = (
     (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (0, b"\x1aE\xdf\xa3"), (4, b"ftyp"), (4, b"moov"),
-    (4, b"mdat"), (8, b"WAVE"), (8, b"AIFF"), (8, b"AIFC"), (0, b"riff.\x91\xcf\x11"),
+    (4, b"mdat"), (8, b"WAVE"), (8, b"AIFF"), (8, b"AIFC"),
     (0, bytes.fromhex("3026b2758e66cf11")),
 )  # fmt: skip
 
@@ -17,6 +17,7 @@ FOREIGN = (
     (0, b".ra\xfd"), (0, b"TWIN"), (0, b"tBaK"), (8, b"AVI "), (0, b"FLV\x01"),
     (0, b"\x00\x00\x01\xba"), (0, b"\x00\x00\x01\xb3"), (44, b"SCRM"), (8, b"CDDA"),
     (0, b"Creative Voice File"), (0, b"NIST_1A"), (8, b"RMID"),
+    (0, b"riff.\x91\xcf\x11"),
 )  # fmt: skip
 
 PICTURES = (

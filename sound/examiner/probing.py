@@ -18,6 +18,8 @@ from av.container import InputContainer
 # Frames are decoded until so many seconds of sound came, or so many packets gave none.
 DECODED_S = 1.0
 FRUITLESS_PACKETS = 200
+# A file so short is the first letters of a format, not a file of it.
+MAGIC_ONLY_BYTES = 30
 # Demuxers that look for a pattern in any bytes at all: chance finds some in noise.
 PATTERN_DEMUXERS = ("mp3", "aac")
 MIN_FRAMES = 3
@@ -116,7 +118,7 @@ def _look(
     ]
     return {
         "container": kind,
-        "codec": context.name,
+        "codec": context.codec.canonical_name,
         "sample_rate_hz": rate,
         "channels": channels,
         "bits": streams.bits(stream),
@@ -129,7 +131,7 @@ def _look(
 
 
 def _without_frames(head: bytes) -> tuple[str, str]:
-    if head.startswith(b"ID3"):
+    if head.startswith(b"ID3") and len(head) > MAGIC_ONLY_BYTES:
         return "no_audio", "tags, and no sound"
     return magic.reason(head)[0], "no sound frames"
 

@@ -1,5 +1,6 @@
 import os
 import random
+import signal
 import socket
 import struct
 import time
@@ -57,7 +58,7 @@ def png(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("name", "arguments", "container", "codec", "bits"),
     [
-        ("a.mp3", [], "mp3", "mp3float", None),
+        ("a.mp3", [], "mp3", "mp3", None),
         ("a.wav", [], "wav", "pcm_s16le", 16),
         ("a24.wav", ["-c:a", "pcm_s24le"], "wav", "pcm_s24le", 24),
         ("a.flac", [], "flac", "flac", 16),
@@ -172,7 +173,7 @@ def test_f26_several_tracks_are_told(tone, tmp_path):
     one, two = str(tone("a.mp3")), str(tone("a.flac"))
     run_ffmpeg("-i", one, "-i", two, "-map", "0:a", "-map", "1:a", "-c", "copy", str(path))
     sound = probe.probe(path)
-    assert (sound.tracks, sound.codec) == (2, "mp3float")
+    assert (sound.tracks, sound.codec) == (2, "mp3")
 
 
 def test_f2_the_sound_of_a_video_is_taken_and_a_silent_video_refused(tmp_path, tone):
@@ -404,16 +405,42 @@ def test_f20_an_mp4_with_an_outside_reference_opens_nothing(tmp_path, tone):
     assert marker.stat().st_atime == 1_000_000_000
 
 
-def test_f21_an_examiner_that_dies_is_told_as_damage(tone, monkeypatch):
-    monkeypatch.setattr(examination, "MEMORY_BYTES", 64 << 20)
-    assert refusal(tone("a.mp3")) == "damaged"
+def test_f21_an_examiner_that_is_killed_over_a_file_is_told_as_damage(tone):
+    path = tone("a.mp3")
+    with examination.Examiner(path) as examiner:
+        probe.probe(path, examiner=examiner)
+        os.kill(examiner.process_id, signal.SIGSEGV)
+        with pytest.raises(NotSound, match="damaged: reading it failed"):
+            probe.probe(path, examiner=examiner)
 
 
 def test_f22_an_examiner_that_does_not_answer_is_ended(tone, monkeypatch):
-    monkeypatch.setattr(examination, "START_S", 0.01)
-    started = time.monotonic()
-    assert refusal(tone("a.mp3")) == "damaged"
-    assert time.monotonic() - started < 2
+    path = tone("a.mp3")
+    with examination.Examiner(path) as examiner:
+        probe.probe(path, examiner=examiner)
+        os.kill(examiner.process_id, signal.SIGSTOP)
+        monkeypatch.setattr(probe, "TIME_LIMIT_S", 0.2)
+        with pytest.raises(NotSound, match="no answer within"):
+            probe.probe(path, examiner=examiner)
+        with pytest.raises(ProcessLookupError):
+            os.killpg(examiner.process_id, 0)
+
+
+def test_a_machine_that_cannot_look_is_not_the_files_fault(tone, monkeypatch):
+    monkeypatch.setattr(examination, "MEMORY_BYTES", 64 << 20)
+    with pytest.raises(examination.ExaminerNotStarted):
+        probe.probe(tone("a.mp3"))
+
+
+def test_f22_waiting_may_end_the_examiner(tone):
+    def enough() -> None:
+        raise KeyboardInterrupt
+
+    path = tone("a.mp3")
+    with examination.Examiner(path, waiting=enough) as examiner:
+        os.kill(examiner.process_id, signal.SIGSTOP)
+        with pytest.raises(KeyboardInterrupt):
+            probe.probe(path, examiner=examiner)
 
 
 def test_an_examiner_answers_several_questions(tone):
