@@ -5,12 +5,14 @@ No foreign key leaves this room: the transcoder can run alone, on a database of 
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+import steps
 from elastic_transcoder.ids import new_id
 
 
@@ -126,6 +128,19 @@ class Job(models.Model):
     def is_final(self) -> bool:
         return self.status in self.FINAL
 
+    def cancel(self) -> bool:
+        """Cancel the job if no worker has begun it; return whether that was so.
+
+        A canceled job has a finish and no start. Source: API 2012-09-25, CancelJob.
+        """
+        with transaction.atomic():
+            waiting = Job.objects.filter(pk=self.pk, status=Job.Status.SUBMITTED)
+            now_ms = time.time_ns() // 1_000_000
+            if not waiting.update(status=Job.Status.CANCELED, finish_time_ms=now_ms):
+                return False
+            JobOutput.objects.filter(job_id=self.pk).update(status=Job.Status.CANCELED)
+        return True
+
 
 class JobOutput(models.Model):
     """One result of a job. Shape JobOutput; statuses are those of Job."""
@@ -206,3 +221,18 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.state} {self.job_id}"
+
+    def send_again(self) -> bool:
+        """Have the delivery step send it anew, as a message of its own; False while it waits."""
+        ended = Notice.objects.filter(pk=self.pk).exclude(status=Notice.Status.WAITING)
+        changed = ended.update(
+            status=Notice.Status.WAITING,
+            message_id=None,
+            published_at=None,
+            attempts=0,
+            next_attempt_at=timezone.now(),
+            last_answer="",
+            finished_at=None,
+        )
+        steps.nudge("deliver")
+        return bool(changed)

@@ -73,14 +73,9 @@ def read_job(params: Members) -> Members:
 def cancel_job(params: Members) -> Members:
     """Cancel a job that no worker has begun; afterwards it has a finish and no start."""
     job_id = params["Id"]
-    with transaction.atomic():
-        waiting = Job.objects.filter(pk=job_id, status=Job.Status.SUBMITTED)
-        was_waiting = waiting.update(status=Job.Status.CANCELED, finish_time_ms=_now_ms()) == 1
-        if was_waiting:
-            JobOutput.objects.filter(job_id=job_id).update(status=Job.Status.CANCELED)
-        elif not Job.objects.filter(pk=job_id).exists():
+    if not Job(pk=job_id).cancel():
+        if not Job.objects.filter(pk=job_id).exists():
             raise _job_missing(job_id)
-    if not was_waiting:
         account = settings.TRANSCODER_ACCOUNT_ID
         raise ApiError(
             "ResourceInUseException",
