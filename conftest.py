@@ -1,0 +1,42 @@
+"""What every test runs under: no network while a transaction is open."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connections
+
+
+def open_transactions() -> list[str]:
+    """Return the databases of this thread with a transaction of the code's own.
+
+    The one that a test is wrapped in is marked by Django and does not count.
+    """
+    return [
+        connection.alias
+        for connection in connections.all(initialized_only=True)
+        if any(not atomic._from_testcase for atomic in connection.atomic_blocks)
+    ]
+
+
+@pytest.fixture(autouse=True)
+def no_network_in_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail on a connection that is made while the same thread holds a transaction open.
+
+    Whoever waits for the network holds SQLite's one write lock; if the other side is this very
+    site, both wait for ever.
+    """
+
+    def guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
+        def connect_outside(self: socket.socket, address: Any) -> Any:
+            held = open_transactions()
+            assert not held, f"a connection to {address} inside a transaction on {held}"
+            return connect(self, address)
+
+        return connect_outside
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
