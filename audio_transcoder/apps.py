@@ -3,6 +3,7 @@ from django.apps import AppConfig
 
 class AudioTranscoderConfig(AppConfig):
     name = "audio_transcoder"
+    verbose_name = "Audio Transcoder"
 
     def ready(self) -> None:
         from audio_transcoder import checks, steps  # noqa: F401 - they register themselves

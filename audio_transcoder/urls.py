@@ -11,6 +11,7 @@ from audio_transcoder.health import health
 from audio_transcoder.webhook import transcode_complete
 
 admin.autodiscover()
+admin.site.site_header = admin.site.site_title = "Audio Transcoder"
 admin.site.login = secure_admin_login(admin.site.login)
 
 audio = (

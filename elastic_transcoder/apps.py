@@ -9,6 +9,7 @@ from django.db.models.signals import post_migrate
 
 class ElasticTranscoderConfig(AppConfig):
     name = "elastic_transcoder"
+    verbose_name = "Elastic Transcoder"
 
     def ready(self) -> None:
         from elastic_transcoder import steps  # noqa: F401 - they register themselves

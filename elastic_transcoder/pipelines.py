@@ -22,7 +22,7 @@ def ensure_pipeline() -> Pipeline:
         "output_bucket": settings.MEDIA_BUCKET,
         "content_config": None,
         "thumbnail_config": None,
-        "notifications": dict.fromkeys(EVENTS, "") | {"Completed": topic, "Error": topic},
+        "notifications": dict.fromkeys(EVENTS, topic) | {"Warning": ""},
     }
     with transaction.atomic():
         pipelines = Pipeline.objects.filter(name=settings.TRANSCODER_PIPELINE_NAME)

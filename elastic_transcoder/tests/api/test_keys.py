@@ -57,7 +57,7 @@ def test_the_sites_pipeline_is_there_after_a_migration(settings):
     topic = next(iter(settings.TRANSCODER_TOPICS))
     assert (pipeline.input_bucket, pipeline.result_bucket) == ("local", "local")
     assert pipeline.notifications == {
-        "Progressing": "",
+        "Progressing": topic,
         "Completed": topic,
         "Warning": "",
         "Error": topic,
