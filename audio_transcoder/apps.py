@@ -7,7 +7,7 @@ class AudioTranscoderConfig(AppConfig):
 
     def ready(self) -> None:
         from audio_transcoder import checks, steps  # noqa: F401 - they register themselves
-        from audio_transcoder.context_processors import has_open_jobs
+        from audio_transcoder.open_work import has_open_jobs
         from transcode_messages import live
 
         live.ask(has_open_jobs)

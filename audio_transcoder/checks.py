@@ -109,13 +109,13 @@ def _is_address(url: str) -> bool:
 
 @register
 def engine(**_: Any) -> Iterator[CheckMessage]:
-    from audio_transcoder.transcoder import AudioTranscoder
+    from audio_transcoder.engines import ENGINES
 
-    known = sorted(AudioTranscoder._builders)
+    known = sorted(ENGINES)
     if settings.TRANSCODER_ENGINE not in known:
         yield Error(
             f"TRANSCODER_ENGINE is {settings.TRANSCODER_ENGINE!r}.",
-            hint=f"There is: {', '.join(known)}.",
+            hint=f"There is: {', '.join(sorted(ENGINES))}.",
             id="audio.E003",
         )
 

@@ -85,7 +85,8 @@ def _kind_is_alive(kind: str) -> Callable[[], bool]:
     return lambda: kind in heartbeats.alive()
 
 
-def _uses_own_transcoder() -> bool:
+def uses_own_transcoder() -> bool:
+    """Return whether the work is done by workers of this installation."""
     return (
         settings.TRANSCODER_ENGINE == "elastic"
         and settings.TRANSCODER_ENDPOINT_URL.rstrip("/") == settings.LOCAL_URL
@@ -107,7 +108,7 @@ def health(_request: HttpRequest) -> JsonResponse:
     The body names what was looked at, each ``ok`` or ``not ok``, and says no more: anybody may
     ask. ``worker`` is left out where another transcoder than ours does the work.
     """
-    looks = [look for name, look in LOOKS.items() if name != "worker" or _uses_own_transcoder()]
+    looks = [look for name, look in LOOKS.items() if name != "worker" or uses_own_transcoder()]
     until = time.monotonic() + LIMIT_S
     for look in looks:
         look.start()

@@ -35,6 +35,42 @@ class UnavailableMiddleware:
         return unavailable(request, error)
 
 
+class UnfinishedUploadsMiddleware:
+    """Removes the temporary file of an upload that broke off, before the answer leaves.
+
+    Django closes the files of a body that was read to its end; one that it was still writing when
+    the client went away stays on the disk until Python happens to collect it.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        # The property would make handlers for a request that never had any.
+        for handler in request.__dict__.get("_upload_handlers", []):
+            file = getattr(handler, "file", None)
+            if file is not None:
+                file.close()
+        return response
+
+
+class RetryAfterMiddleware:
+    """Says when to come again in every 429 that does not say so itself."""
+
+    # Seconds; the longest that a limit on guessing lasts (allauth's "login_failed").
+    AGAIN_S = 300
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code == 429:
+            response.headers.setdefault("Retry-After", str(self.AGAIN_S))
+        return response
+
+
 class MachinePathsMiddleware:
     """Calls the views of machine paths itself, past the middleware that follows.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.fields.files import FieldFile
+from django.db.models.functions import Greatest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -18,11 +18,9 @@ from django.utils.translation import gettext_lazy
 
 import steps
 from audio_transcoder import keys, names, reasons
+from audio_transcoder.engines.base import JobReport
 from audio_transcoder.formats import FORMATS, Format, source_extension, source_media_type
 from transcode_messages.models import Message
-
-if TYPE_CHECKING:
-    from audio_transcoder.engines.base import JobReport
 
 
 def source_name(audio_file: AudioFile, _filename: str) -> str:
@@ -49,7 +47,7 @@ class AudioFileQuerySet(models.QuerySet["AudioFile"]):
         the step ``delete``, which knows of them by a row that outlives the files.
         """
         files = list(self.select_for_update())
-        jobs = list(TranscodeJob.objects.filter(audio_file__in=files))
+        jobs = list(TranscodeJob.objects.select_for_update().filter(audio_file__in=files))
         deletions = {file.pk: Deletion(prefixes=file.prefixes()) for file in files}
         Deletion.objects.bulk_create(deletions.values())
         DeletedJob.objects.bulk_create(
@@ -60,6 +58,7 @@ class AudioFileQuerySet(models.QuerySet["AudioFile"]):
         TranscodeJob.objects.filter(pk__in=[job.pk for job in jobs]).delete()
         super(AudioFileQuerySet, self.model.objects.filter(pk__in=deletions)).delete()
         steps.nudge("delete")
+        steps.nudge("place")  # their engines have room again
         return len(files)
 
     # The admin and the shell delete this way too; nothing may bypass the objects' removal.
@@ -127,6 +126,18 @@ class AudioFile(models.Model):
             Rendition.objects.bulk_create(Rendition.of(job, name) for name in formats)
             steps.nudge("place")
         return job
+
+    def order_missing(self, formats: Iterable[str]) -> TranscodeJob | None:
+        """Order those of the named formats that are neither there nor under way, if any."""
+        with transaction.atomic():
+            # Two tabs may ask at once: the second one waits here for the first one's rows.
+            if AudioFile.objects.select_for_update().filter(pk=self.pk).first() is None:
+                return None
+            # Of several renditions of a format the newest counts.
+            newest = dict(self.renditions.order_by("pk").values_list("format_name", "status"))
+            fine = (*TranscodeJob.OPEN, TranscodeJob.Status.COMPLETE)
+            wanted = [name for name in formats if newest.get(name) not in fine]
+            return self.order(wanted) if wanted else None
 
     # Read from prefetched rows: pages show many files (see ``with_work``).
 
@@ -247,6 +258,10 @@ class TranscodeJob(models.Model):
     RESULT_LIMIT = timedelta(minutes=5)
     # An engine that is silent for so long is given up.
     ENGINE_LIMIT = timedelta(hours=24)
+    # Work on a job takes no longer than this and so many times the length of its sound. Our own
+    # transcoder alone waits for a store that is away for a day.
+    WORK_LIMIT = timedelta(hours=25)
+    WORK_LIMIT_FACTOR = 8
 
     code = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     audio_file = models.ForeignKey(AudioFile, on_delete=models.PROTECT, related_name="jobs")
@@ -258,6 +273,7 @@ class TranscodeJob(models.Model):
     detail = models.CharField(max_length=500, blank=True)  # the engine's words, for operators
     created_at = models.DateTimeField(default=timezone.now)
     place_attempts = models.PositiveIntegerField(default=0)
+    asked_since = models.DateTimeField(null=True, blank=True)  # the first of these attempts
     placed_at = models.DateTimeField(null=True, blank=True)
     is_reordered = models.BooleanField(default=False)  # the engine forgot it once
     # When to try to place it (again); once it is placed, when to ask the engine at the latest.
@@ -291,6 +307,12 @@ class TranscodeJob(models.Model):
         return self.status in self.FINAL
 
     @property
+    def work_limit(self) -> timedelta:
+        """How long an engine may work on it."""
+        sound = timedelta(milliseconds=self.audio_file.duration_ms or 0)
+        return self.WORK_LIMIT + self.WORK_LIMIT_FACTOR * sound
+
+    @property
     def reason_sentence(self) -> str:
         return reasons.sentence(self.reason) if self.reason else ""
 
@@ -304,6 +326,8 @@ class TranscodeJob(models.Model):
         with transaction.atomic():
             changed = self._move(report)
             for output in report.outputs:
+                if output.status == self.Status.SUBMITTED:
+                    continue  # says nothing, or is late
                 Rendition.objects.unfinished().filter(
                     job=self, file=keys.storage_name(output.key)
                 ).update(
@@ -325,7 +349,7 @@ class TranscodeJob(models.Model):
         row = TranscodeJob.objects.unfinished().filter(pk=self.pk)
         values = {"reported_at": report.at}
         if report.progress is not None:
-            values["progress"] = report.progress
+            values["progress"] = Greatest("progress", report.progress)  # reports may be late
         if report.status == self.Status.SUBMITTED:
             row.filter(status=self.Status.SUBMITTED).update(**values)
             return False
@@ -352,25 +376,44 @@ class TranscodeJob(models.Model):
             open_rows = TranscodeJob.objects.unfinished().filter(pk=self.pk)
             if not open_rows.update(status=self.Status.CANCELED, finished_at=now):
                 return False
-            renditions = Rendition.objects.filter(job=self)
-            renditions.unfinished().update(status=self.Status.CANCELED)
+            Rendition.objects.unfinished().filter(job=self).update(status=self.Status.CANCELED)
             self.refresh_from_db()
-            # What is complete stays; the rest of the prefix is removed by key.
-            kept = renditions.filter(status=self.Status.COMPLETE)
-            unwanted = [rendition.file.name for rendition in renditions.exclude(pk__in=kept)]
-            deletion = Deletion.objects.create(prefixes=unwanted)
-            DeletedJob.of(self, deletion).save()
-            steps.nudge("delete")
+            self._have_the_rest_removed()
             steps.nudge("place")
         return True
 
+    def time_out(self) -> bool:
+        """End the job in Error, now; return whether it was open. A step tells the engine."""
+        with transaction.atomic():
+            detail = "The engine worked on it for too long."
+            report = JobReport(
+                engine_id=self.engine_id,
+                status=self.Status.ERROR,
+                at=timezone.now(),
+                reason="timed_out",
+                detail=detail,
+            )
+            if not self.report(report):
+                return False
+            self._have_the_rest_removed()
+        return True
+
+    def _have_the_rest_removed(self) -> None:
+        # What is complete stays; the rest of the prefix is removed by key.
+        unwanted = self.renditions.exclude(status=self.Status.COMPLETE)
+        deletion = Deletion.objects.create(prefixes=[one.file.name for one in unwanted])
+        DeletedJob.of(self, deletion).save()
+        steps.nudge("delete")
+
     def retry(self) -> TranscodeJob | None:
-        """Order again, as a new job, what this one did not deliver; None while it is open."""
+        """Order again, as a new job, what this one did not deliver and nobody has since.
+
+        None while it is open, and where nothing is missing.
+        """
         if not self.is_final:
             return None
         missing = self.renditions.exclude(status=self.Status.COMPLETE)
-        formats = [rendition.format_name for rendition in missing]
-        return self.audio_file.order(formats) if formats else None
+        return self.audio_file.order_missing(missing.values_list("format_name", flat=True))
 
     def _tell_owner(self) -> None:
         if self.status == self.Status.CANCELED:
@@ -457,8 +500,13 @@ class Rendition(models.Model):
         return reasons.sentence(self.reason) if self.reason else ""
 
     @property
+    def note(self) -> str:
+        """What is otherwise than ordered in a good result, in the engine's words."""
+        return self.detail if self.is_ready else ""
+
+    @property
     def download_name(self) -> str:
-        return f"{names.without_extension(self.audio_file.name)}.{self.format.extension}"
+        return f"{self.audio_file.name}.{self.format.extension}"
 
     @property
     def download_url(self) -> str:
@@ -486,7 +534,11 @@ class Deletion(models.Model):
 class DeletedJob(models.Model):
     """An engine's job whose results nobody wants any more."""
 
-    deletion = models.ForeignKey(Deletion, on_delete=models.CASCADE, related_name="jobs")
+    # None: its objects are gone. The row stays a week, so that a late notice is understood.
+    deletion = models.ForeignKey(
+        Deletion, on_delete=models.SET_NULL, null=True, blank=True, related_name="jobs"
+    )
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)  # swept by age
     code = models.UUIDField(db_index=True)  # of the TranscodeJob; late notices name it
     engine = models.CharField(max_length=32)
     engine_id = models.CharField(max_length=100, blank=True)
@@ -511,13 +563,11 @@ class DeletedJob(models.Model):
     @classmethod
     def look_again(cls, code: uuid.UUID) -> bool:
         """Have the objects of a deleted job removed now; return whether there is such a job."""
-        deletions = Deletion.objects.filter(jobs__code=code)
-        found = Deletion.objects.filter(pk__in=deletions.values("pk")).update(
-            next_step_at=timezone.now()
-        )
-        if found:
+        rows = list(cls.objects.filter(code=code))
+        deletions = Deletion.objects.filter(pk__in=[row.deletion_id for row in rows])
+        if deletions.update(next_step_at=timezone.now()):
             steps.nudge("delete")
-        return bool(found)
+        return bool(rows)
 
 
 class ReceivedNotice(models.Model):

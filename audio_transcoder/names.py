@@ -7,6 +7,10 @@ from pathlib import PurePosixPath
 
 MAX_LENGTH = 200  # characters
 _EXTENSION_LENGTH = 16  # longer "extensions" are just part of the name
+_MEDIA_EXTENSIONS = frozenset(  # a table of words reads better than a list of them
+    "3gp aac ac3 aif aifc aiff amr ape asf avi caf flac flv m4a m4b m4p m4v mka mkv mov mp2 mp3 mp4"
+    " mpc mpeg mpg mts oga ogg ogv opus spx ts tta vob w64 wav weba webm wma wmv wv".split()  # noqa: SIM905
+)
 
 
 def clean(raw: str) -> str:
@@ -35,8 +39,9 @@ def clean(raw: str) -> str:
 
 
 def without_extension(name: str) -> str:
-    """Return ``name`` without its last extension: ``Interview.mp3`` is ``Interview``."""
-    stem, dot, extension = name.rpartition(".")
-    if stem and dot and len(extension) < _EXTENSION_LENGTH and extension.isalnum():
-        return stem
-    return name
+    """Return ``name`` without the extension of a sound or film: ``No. 5.mp3`` is ``No. 5``.
+
+    Anything else after a dot belongs to the name, as in ``BWV.846``.
+    """
+    stem, _dot, extension = name.rpartition(".")
+    return stem if stem and extension.lower() in _MEDIA_EXTENSIONS else name

@@ -95,6 +95,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "audio_transcoder.middleware.UnavailableMiddleware",
+    "audio_transcoder.middleware.UnfinishedUploadsMiddleware",
+    "audio_transcoder.middleware.RetryAfterMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -124,7 +126,6 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "transcode_messages.context_processors.message_context_processor",
-                "audio_transcoder.context_processors.open_work",
             ],
         },
     },
@@ -179,6 +180,7 @@ ACCOUNT_SIGNUP_FIELDS = [
     "password2*",
 ]
 ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_ADAPTER = "audio_transcoder.accounts.AccountAdapter"
 LOGIN_REDIRECT_URL = "audio:list"
 LOGIN_URL = "account_login"
 

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime
 
 from django.conf import settings
 from django.utils import timezone
 
+from audio_transcoder import keys
 from audio_transcoder.engines.base import JobReport, OutputReport
 from audio_transcoder.models import TranscodeJob
-from buckets import bucket
+from buckets import BucketUnavailable, bucket
 
 logger = logging.getLogger(__name__)
+
+LOOK_LIMIT_S = 3.0
+_lookers = ThreadPoolExecutor(8, thread_name_prefix="look")
 
 
 def settle(job: TranscodeJob, report: JobReport) -> bool:
@@ -31,7 +36,7 @@ def look(job: TranscodeJob, report: JobReport) -> JobReport:
     missing the job stays open and is looked at again; after ``TranscodeJob.RESULT_LIMIT`` it ends
     in Error ``bad_result``. Raises BucketError when the store does not answer.
     """
-    outputs, missing = _look(report.outputs)
+    outputs, missing = _look(job, report)
     if not missing or report.status not in TranscodeJob.FINAL:
         return dataclasses.replace(report, outputs=outputs)
     if not _is_overdue(job):
@@ -67,20 +72,49 @@ def fail(job: TranscodeJob, *, reason: str, detail: str) -> bool:
     )
 
 
-def _look(outputs: list[OutputReport]) -> tuple[list[OutputReport], list[str]]:
-    """Return the outputs as the store confirms them, and the keys of results not found there."""
-    media = bucket(settings.MEDIA_BUCKET)
+def _look(job: TranscodeJob, report: JobReport) -> tuple[list[OutputReport], list[str]]:
+    """Return the outputs as the store confirms them, and the keys of results not found there.
+
+    A job that is complete has all its results, whether the engine spoke of each or not.
+    """
+    outputs = list(report.outputs)
+    sizes: dict[str, int | None] = {}
+    told = {output.key for output in outputs}
+    for rendition in job.renditions.all():
+        key = keys.bucket_key(rendition.file.name)
+        if rendition.is_ready:
+            sizes[key] = rendition.size_bytes  # found there before
+        elif report.status == TranscodeJob.Status.COMPLETE and key not in told:
+            outputs.append(OutputReport(key=key, status=TranscodeJob.Status.COMPLETE))
+    complete = [one.key for one in outputs if one.status == TranscodeJob.Status.COMPLETE]
+    sizes |= _sizes([key for key in complete if key not in sizes])
     seen, missing = [], []
     for output in outputs:
         if output.status == TranscodeJob.Status.COMPLETE:
-            found = media.stat(output.key)
-            if found is None or not found.size_bytes:
+            if sizes[output.key]:
+                output = dataclasses.replace(output, size_bytes=sizes[output.key])
+            else:
                 missing.append(output.key)
                 output = dataclasses.replace(output, status=TranscodeJob.Status.PROGRESSING)
-            else:
-                output = dataclasses.replace(output, size_bytes=found.size_bytes)
         seen.append(output)
     return seen, missing
+
+
+def _sizes(keys_to_find: list[str]) -> dict[str, int | None]:
+    """Return the size of each object in bytes, None for one that is not there.
+
+    Raises BucketUnavailable when that takes longer than ``LOOK_LIMIT_S``: the sender of a notice
+    waits for us, and asks again.
+    """
+    media = bucket(settings.MEDIA_BUCKET)
+    found = {key: _lookers.submit(media.stat, key) for key in keys_to_find}
+    wait(found.values(), timeout=LOOK_LIMIT_S)
+    if not all(future.done() for future in found.values()):
+        for future in found.values():
+            future.cancel()
+        raise BucketUnavailable("no answer in time", bucket=settings.MEDIA_BUCKET)
+    infos = {key: future.result() for key, future in found.items()}
+    return {key: info.size_bytes if info else None for key, info in infos.items()}
 
 
 def _is_overdue(job: TranscodeJob) -> bool:

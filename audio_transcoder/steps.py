@@ -9,33 +9,43 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db.models import F
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from audio_transcoder import keys, settling, uploads
+from audio_transcoder import removal, settling, uploads
 from audio_transcoder.engines.base import TranscoderError, TranscoderRejected, TranscoderUnavailable
-from audio_transcoder.models import Deletion, ReceivedNotice, TranscodeJob
+from audio_transcoder.health import uses_own_transcoder
+from audio_transcoder.models import DeletedJob, ReceivedNotice, TranscodeJob
 from audio_transcoder.transcoder import default_transcoder, place_again_after
-from buckets import Bucket, BucketError, BucketMissing, bucket
-from steps import step, stopping
+from buckets import BucketError, bucket
+from steps import beat, heartbeats, step, stopping
 
 logger = logging.getLogger(__name__)
 
 # A process may die while it places a job; nobody else tries before this has passed.
 PLACING = timedelta(seconds=60)
-# After everything was found gone, a worker that had lost its lease may still store something.
-GRACE = timedelta(seconds=30)
+# Jobs that wait for so long while nobody works are told to whoever reads the log.
+NOBODY_WORKS_AFTER = timedelta(minutes=10)
+# Jobs that an engine does not answer for are left alone for a while, the others not for long.
+NO_ANSWER_WAITS = timedelta(seconds=30)
+SILENT_ENGINE_WAITS = timedelta(seconds=5)
 
 
 @step("place", runs_in="steps")
 def place() -> datetime | None:
     """Place waiting jobs with their engines, persons in turn; return when to look again."""
     _give_up_on_silent_engines()
+    unanswered = 0
     for job in _in_turn():
-        if stopping():
+        # One job without an answer may be that job's fault, two are the engine's.
+        if stopping() or unanswered == 2:
             break
+        beat()
         attempt = TranscodeJob.objects.waiting_to_be_placed(timezone.now()).filter(pk=job.pk)
         claimed = attempt.update(
-            next_step_at=timezone.now() + PLACING, place_attempts=F("place_attempts") + 1
+            next_step_at=timezone.now() + PLACING,
+            place_attempts=F("place_attempts") + 1,
+            asked_since=Coalesce("asked_since", timezone.now()),
         )
         if not claimed:
             continue
@@ -48,7 +58,7 @@ def place() -> datetime | None:
             logger.warning("job %s: not placed yet: %s", job.code, error)
             again = timezone.now() + place_again_after(job.place_attempts)
             TranscodeJob.objects.filter(pk=job.pk, engine_id="").update(next_step_at=again)
-            break  # it would say the same of the next job
+            unanswered += 1
     # Jobs that are due but found no room wait for a nudge: one comes with every job that ends.
     later = TranscodeJob.objects.unfinished().filter(engine_id="", next_step_at__gt=timezone.now())
     return later.order_by("next_step_at").values_list("next_step_at", flat=True).first()
@@ -64,11 +74,13 @@ def _in_turn() -> Iterator[TranscodeJob]:
     busy = Counter(placed)
     room = settings.TRANSCODER_MAX_PLACED - busy.total()
     waiting: dict[int, deque[int]] = defaultdict(deque)
-    due = TranscodeJob.objects.waiting_to_be_placed(timezone.now()).order_by("pk")
+    due = TranscodeJob.objects.waiting_to_be_placed(timezone.now())
+    due = due.order_by("next_step_at", "pk")  # what got no answer goes behind the others
     for pk, owner in due.values_list("pk", "audio_file__owner_id"):
         waiting[owner].append(pk)
     while waiting and room > 0:
-        owner = min(waiting, key=lambda person: (busy[person], waiting[person][0]))
+        # min() takes the first of equals: whoever waits longest.
+        owner = min(waiting, key=lambda person: busy[person])
         pk = waiting[owner].popleft()
         if not waiting[owner]:
             del waiting[owner]
@@ -81,28 +93,31 @@ def _in_turn() -> Iterator[TranscodeJob]:
 
 def _give_up_on_silent_engines() -> None:
     too_old = timezone.now() - TranscodeJob.ENGINE_LIMIT
-    for job in TranscodeJob.objects.unfinished().filter(
-        engine_id="", created_at__lt=too_old, place_attempts__gt=0
-    ):
+    for job in TranscodeJob.objects.unfinished().filter(engine_id="", asked_since__lt=too_old):
         settling.fail(job, reason="engine_down", detail="not placed within 24 hours")
 
 
 @step("refresh", runs_in="steps")
 def refresh() -> datetime | None:
     """Ask the engines about jobs that are watched, or without news; return when to look again."""
+    unanswered = 0
     for job in TranscodeJob.objects.to_be_read(timezone.now()).select_related("audio_file__owner"):
-        if stopping():
+        if stopping() or unanswered == 2:
             break
+        beat()
         try:
             default_transcoder().refresh(job)
         except (TranscoderError, BucketError) as error:
             logger.warning("job %s: no news: %s", job.code, error)
             now = timezone.now()
             TranscodeJob.objects.filter(pk=job.pk).update(
-                read_at=now, next_step_at=now + timedelta(seconds=30)
+                read_at=now, next_step_at=now + NO_ANSWER_WAITS
             )
+            unanswered += 1
     placed = TranscodeJob.objects.placed()
     now = timezone.now()
+    if unanswered == 2:
+        return now + SILENT_ENGINE_WAITS
     if placed.filter(watched_at__gt=now - TranscodeJob.WATCHED_FOR).exists():
         return now + TranscodeJob.READ_WHILE_WATCHED
     return placed.order_by("next_step_at").values_list("next_step_at", flat=True).first()
@@ -111,51 +126,24 @@ def refresh() -> datetime | None:
 @step("delete", runs_in="steps")
 def delete() -> datetime | None:
     """Remove the objects of deleted files and canceled jobs; return when to look again."""
+    return removal.remove_due()
+
+
+@step("watch", runs_in="steps")
+def watch() -> datetime | None:
+    """Log an error, every ten minutes, while jobs wait and no worker is alive."""
+    global _next_alarm
     now = timezone.now()
-    for deletion in Deletion.objects.filter(next_step_at__lte=now).prefetch_related("jobs"):
-        if stopping():
-            break
-        try:
-            is_clear = _remove(deletion)
-        except (TranscoderError, BucketError) as error:
-            logger.warning("deletion %s: not done yet: %s", deletion.pk, error)
-            is_clear = False
-        _record(deletion, is_clear)
-    return Deletion.objects.order_by("next_step_at").values_list("next_step_at", flat=True).first()
+    waiting = TranscodeJob.objects.unfinished().order_by("created_at").first()
+    if waiting is None or now - waiting.created_at < NOBODY_WORKS_AFTER or now < _next_alarm:
+        return None
+    if uses_own_transcoder() and "transcode" not in heartbeats.alive():
+        logger.error("jobs wait since %s and no worker is alive", waiting.created_at)
+        _next_alarm = now + NOBODY_WORKS_AFTER
+    return None
 
 
-def _remove(deletion: Deletion) -> bool:
-    """Remove what there is; return whether nothing is left and no engine works on it."""
-    for job in deletion.jobs.all():
-        if job.is_done:
-            continue
-        if not job.engine_id and job.is_maybe_placed:
-            engine = default_transcoder().engine(job.engine)
-            job.engine_id = engine.find_job(str(job.code)) or ""
-        job.is_done = not job.engine_id or default_transcoder().cancel(job.engine, job.engine_id)
-        job.save(update_fields=["engine_id", "is_done"])
-    media = bucket(settings.MEDIA_BUCKET)
-    removed = sum(_removed(media, keys.bucket_key(prefix)) for prefix in deletion.prefixes)
-    return not removed and all(job.is_done for job in deletion.jobs.all())
-
-
-def _removed(media: Bucket, prefix: str) -> int:
-    try:
-        return media.delete_prefix(prefix)
-    except BucketMissing:  # a bucket nobody has stored anything in yet
-        return 0
-
-
-def _record(deletion: Deletion, is_clear: bool) -> None:
-    now = timezone.now()
-    if is_clear and deletion.clear_since and now - deletion.clear_since >= GRACE:
-        deletion.delete()
-        return
-    deletion.clear_since = (deletion.clear_since or now) if is_clear else None
-    deletion.attempts += 1
-    wait_s = GRACE.total_seconds() if is_clear else min(2 ** min(deletion.attempts, 10), 60)
-    deletion.next_step_at = now + timedelta(seconds=wait_s)
-    deletion.save(update_fields=["clear_since", "attempts", "next_step_at"])
+_next_alarm = datetime.min.replace(tzinfo=UTC)
 
 
 @step("sweep", runs_in="steps")
@@ -164,7 +152,9 @@ def sweep() -> datetime | None:
     global _next_sweep
     now = timezone.now()
     if now >= _next_sweep:
-        ReceivedNotice.objects.filter(received_at__lt=now - ReceivedNotice.KEPT_FOR).delete()
+        a_week_ago = now - ReceivedNotice.KEPT_FOR
+        ReceivedNotice.objects.filter(received_at__lt=a_week_ago).delete()
+        DeletedJob.objects.filter(deletion=None, created_at__lt=a_week_ago).delete()
         uploads.remove_stale_temporary_files()
         bucket(settings.MEDIA_BUCKET).sweep()
         _next_sweep = now + timedelta(hours=12)

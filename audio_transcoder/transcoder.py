@@ -10,10 +10,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from audio_transcoder import keys, settling
+from audio_transcoder.engines import ENGINES
 from audio_transcoder.engines.base import Engine, TranscoderRejected
-from audio_transcoder.engines.elastic import ElasticTranscoder
 from audio_transcoder.models import TranscodeJob
-from elastic_transcoder.client import client as elastic_transcoder_client
 
 logger = logging.getLogger(__name__)
 
@@ -33,20 +32,8 @@ class AudioTranscoder:
     def engine(self, name: str) -> Engine:
         """Return the engine of that name, built at its first use."""
         if name not in self._engines:
-            self._engines[name] = self._builders[name](self)
+            self._engines[name] = ENGINES[name].from_settings(self.region_name, self.pipeline_name)
         return self._engines[name]
-
-    def _elastic(self) -> Engine:
-        client = elastic_transcoder_client(
-            endpoint_url=settings.TRANSCODER_ENDPOINT_URL,
-            region_name=self.region_name,
-            access_key_id=settings.TRANSCODER_ACCESS_KEY_ID,
-            secret_access_key=settings.TRANSCODER_SECRET_ACCESS_KEY,
-            timeout_s=settings.TRANSCODER_TIMEOUT,
-        )
-        return ElasticTranscoder(client, self.pipeline_name)
-
-    _builders = {"elastic": _elastic}
 
     def start_transcode(self, job: TranscodeJob) -> str:
         """Place one engine job with all outputs of ``job``; store and return the engine's id.
@@ -69,12 +56,14 @@ class AudioTranscoder:
                     ],
                 )
         except TranscoderRejected as error:
-            logger.warning("job %s: refused by the engine: %s", job.code, error.detail)
+            # The web app chose every word of the order: whoever runs it has to look.
+            logger.error("job %s: refused by the engine: %s", job.code, error.detail)
             settling.fail(job, reason=error.reason, detail=error.detail)
             raise
         now = timezone.now()
         stored = TranscodeJob.objects.filter(pk=job.pk, engine_id="").update(
             engine_id=engine_id,
+            asked_since=None,
             placed_at=now,
             read_at=now,
             next_step_at=now + TranscodeJob.READ_OTHERWISE,
@@ -87,7 +76,8 @@ class AudioTranscoder:
     def refresh(self, job: TranscodeJob) -> bool:
         """Ask the engine about ``job`` and record the answer; return whether it changed.
 
-        A job that the engine does not know any more is ordered once more, then it fails.
+        A job that the engine does not know any more is ordered once more, then it fails. One that
+        it works on beyond ``job.work_limit`` ends in Error ``timed_out``.
         Raises TranscoderUnavailable or TranscoderRejected.
         """
         report = self.engine(job.engine).read_job(job.engine_id)
@@ -97,7 +87,12 @@ class AudioTranscoder:
         TranscodeJob.objects.filter(pk=job.pk).update(
             read_at=now, next_step_at=now + TranscodeJob.READ_OTHERWISE
         )
-        return settling.settle(job, report)
+        changed = settling.settle(job, report)
+        since = report.started_at or job.placed_at or job.created_at
+        if report.status == TranscodeJob.Status.PROGRESSING and now - since > job.work_limit:
+            logger.error("job %s: the engine works on it since %s, timed out", job.code, since)
+            return job.time_out()
+        return changed
 
     def cancel(self, engine: str, engine_id: str) -> bool:
         """Ask an engine not to start a job; return whether the engine is done with it.

@@ -11,18 +11,25 @@ from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
 from django.db import IntegrityError, transaction
 from django.db.models import Sum
+from django.http import multipartparser
 from django.utils import timezone
 
 from audio_transcoder import names
 from audio_transcoder.models import AudioFile, Deletion, source_name
+from buckets import BucketUnavailable
 from sound.probe import Sound
 
 logger = logging.getLogger(__name__)
+
+# Bytes of the headers of one part of a form. Django allows 1,024, which a file name of 255 letters
+# fills when each of them takes four bytes.
+multipartparser.MAX_TOTAL_HEADER_SIZE = 8 * 1024
 
 # A process may die between storing an object and committing its rows; the note that the object
 # must go waits this long for the commit that takes it back.
@@ -49,7 +56,10 @@ class HashingUploadHandler(TemporaryFileUploadHandler):
     FIELD = "mp3_file"
 
     def new_file(self, field_name: str, *args: object, **kwargs: object) -> None:
-        super().new_file(field_name, *args, **kwargs)
+        FileUploadHandler.new_file(self, field_name, *args, **kwargs)
+        # Of no name of theirs: Django keeps its extension, and FFmpeg would judge by that.
+        self.file = TemporaryUploadedFile("upload", self.content_type, 0, self.charset)
+        self.file.name = self.file_name
         self._hash = hashlib.sha256()
         self._received = 0
         self._is_wanted = field_name == self.FIELD
@@ -110,13 +120,18 @@ def accept(
         storage = audio_file.mp3_file.storage
         audio_file.mp3_file.name = storage.save(source_name(audio_file, ""), upload)
         with transaction.atomic():
+            _take_back(note)
+            # Uploads of one person commit one after the other: each sees the others' files.
+            list(get_user_model().objects.select_for_update().filter(pk=owner.pk))
             check_quota(owner, upload.size)
             audio_file.save(force_insert=True)
             audio_file.order(formats)
-            note.delete()
     except IntegrityError:
         _remove_now(note)
-        return AudioFile.objects.get(owner=owner, upload_token=token)
+        before = AudioFile.objects.filter(owner=owner, upload_token=token).first()
+        if before is None:
+            raise
+        return before
     except BaseException:
         _remove_now(note)
         raise
@@ -137,6 +152,12 @@ def check_quota(owner: AbstractBaseUser, size_bytes: int) -> None:
         today = files.filter(created_at__gt=timezone.now() - timedelta(days=1))
         if today.count() >= settings.QUOTA_FILES_PER_DAY:
             raise OverQuota
+
+
+def _take_back(note: Deletion) -> None:
+    """Delete the note that the object must go; raises BucketUnavailable if it is acted on."""
+    if not Deletion.objects.filter(pk=note.pk, attempts=0).delete()[0]:
+        raise BucketUnavailable("took so long that it was cleared away", bucket="media")
 
 
 def _remove_now(note: Deletion) -> None:

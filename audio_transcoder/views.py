@@ -6,6 +6,8 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -71,6 +73,9 @@ class UploadAudioFileView(View):
             return self._accepted(request, before)
         if not form.is_valid():
             return self._refused(request, form)
+        # An upload may take hours; the account was looked at when it began.
+        if not get_user_model().objects.filter(pk=request.user.pk, is_active=True).exists():
+            raise PermissionDenied
         try:
             audio_file = uploads.accept(
                 request.user,
@@ -111,7 +116,8 @@ class UploadAudioFileView(View):
         else:
             form = UploadForm(initial={"token": uuid4()})
             response = self._page(request, form, status=413, refusal=message)
-        response["Connection"] = "close"  # the rest of the body is not read
+        if request.META.get("SERVER_SOFTWARE", "").startswith("gunicorn"):
+            response["Connection"] = "close"  # else it reads the rest of the body, to no end
         return response
 
     def _page(
@@ -205,15 +211,7 @@ def order(request: HttpRequest, code: UUID) -> HttpResponse:
     if not form.is_valid():
         context = {**_file_context(audio_file), "order_form": form}
         return render(request, "audio_transcoder/detail.html", context, status=422)
-    # What is there or under way is not made again.
-    have = {
-        rendition.format_name
-        for rendition in audio_file.latest_renditions
-        if rendition.is_ready or rendition.status in TranscodeJob.OPEN
-    }
-    wanted = [name for name in form.cleaned_data["formats"] if name not in have]
-    if wanted:
-        audio_file.order(wanted)
+    audio_file.order_missing(form.cleaned_data["formats"])
     return redirect(audio_file)
 
 
@@ -222,9 +220,7 @@ def order(request: HttpRequest, code: UUID) -> HttpResponse:
 def retry(request: HttpRequest, code: UUID) -> HttpResponse:
     """Order again whatever failed or was canceled."""
     audio_file = _own_file(request, code)
-    failed = [rendition.format_name for rendition in audio_file.failed_renditions]
-    if failed:
-        audio_file.order(failed)
+    audio_file.order_missing([rendition.format_name for rendition in audio_file.failed_renditions])
     return redirect(audio_file)
 
 
@@ -273,6 +269,8 @@ def _serve(request: HttpRequest, code: UUID, rendition: str, *, inline: bool) ->
     if rendition == "original":
         name, file_name = audio_file.mp3_file.name, audio_file.original_download_name
         media_type = audio_file.media_type
+        # A stranger's bytes: players take an attachment too, and a page is never made of it.
+        inline = False
     else:
         found = _ready_rendition(audio_file, rendition)
         name, file_name = found.file.name, found.download_name

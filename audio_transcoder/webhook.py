@@ -47,7 +47,9 @@ def transcode_complete(request: HttpRequest) -> HttpResponse:
     that never was ours. 403: not from a topic of ours, not genuine or not in time. 413: too
     large. 503: we cannot tell yet, SNS tries again.
     """
-    if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    is_endless = "HTTP_TRANSFER_ENCODING" in request.META  # of no declared length
+    if is_endless or not length.isdecimal() or int(length) > MAX_BODY_BYTES:
         return HttpResponse(status=413)
     try:
         envelope = _verifier().verify(request.body, request.headers, timezone.now())
@@ -118,8 +120,9 @@ def _unknown_job(envelope: Envelope, report: JobReport) -> HttpResponse:
 
 def _confirm_subscription(envelope: Envelope) -> HttpResponse:
     """Confirm through the API, once; the URL in the body is never opened."""
-    earlier = ReceivedNotice.objects.filter(topic_arn=envelope.topic_arn, outcome="confirmed")
-    if earlier.exists():
+    ours = ReceivedNotice.objects.filter(topic_arn=envelope.topic_arn)
+    last = ours.filter(outcome__in=["confirmed", "unsubscribed"]).order_by("-pk").first()
+    if last and last.outcome == "confirmed":
         logger.error("topic %s: asked to confirm our subscription again", envelope.topic_arn)
         return _record(envelope, "already confirmed")
     answer = deliver.confirm(envelope.topic_arn, envelope.token)

@@ -56,13 +56,19 @@ class JobReport:
     at: datetime  # when the engine said so, aware
     our_id: str = ""  # TranscodeJob.code as text, if the engine repeats it
     progress: int | None = None  # percent
+    started_at: datetime | None = None  # when the work began, aware, if the engine says so
     outputs: Sequence[OutputReport] = field(default_factory=tuple)
     reason: str = ""
     detail: str = ""
 
 
 class Engine(Protocol):
-    """Every engine has these; each may raise TranscoderRejected or TranscoderUnavailable."""
+    """Every engine has these; calls may raise TranscoderRejected or TranscoderUnavailable."""
+
+    @classmethod
+    def from_settings(cls, region_name: str, pipeline_name: str) -> Engine:
+        """Return the engine that the settings describe; nothing is called yet."""
+        ...
 
     def create_job(self, our_id: str, input_key: str, outputs: Sequence[tuple[str, Format]]) -> str:
         """Order one rendition per ``(key, format)`` pair and return the engine's job id."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
 
 from audio_transcoder import reasons
 from audio_transcoder.engines.base import (
@@ -19,6 +20,7 @@ from audio_transcoder.engines.base import (
     TranscoderUnavailable,
 )
 from audio_transcoder.formats import Format
+from elastic_transcoder.client import client
 
 # UserMetadata member that carries our own id through the engine and back.
 OUR_ID = "transcode_job"
@@ -57,6 +59,18 @@ class ElasticTranscoder:
         self.pipeline_name = pipeline_name
         self._pipeline_id: str | None = None
 
+    @classmethod
+    def from_settings(cls, region_name: str, pipeline_name: str) -> ElasticTranscoder:
+        """Return the engine at TRANSCODER_ENDPOINT_URL; nothing is called yet."""
+        api = client(
+            endpoint_url=settings.TRANSCODER_ENDPOINT_URL,
+            region_name=region_name,
+            access_key_id=settings.TRANSCODER_ACCESS_KEY_ID,
+            secret_access_key=settings.TRANSCODER_SECRET_ACCESS_KEY,
+            timeout_s=settings.TRANSCODER_TIMEOUT,
+        )
+        return cls(api, pipeline_name)
+
     @property
     def pipeline_id(self) -> str:
         """The id of the pipeline of that name; the oldest one if there are several.
@@ -94,8 +108,12 @@ class ElasticTranscoder:
         }
         try:
             response = self._call(lambda: self.client.create_job(**request))
-        except TranscoderRejected:
-            self._pipeline_id = None  # it may have been deleted and made anew
+        except TranscoderRejected as error:
+            if error.detail.startswith("ResourceNotFoundException") and self._pipeline_id in (
+                error.detail
+            ):
+                self._pipeline_id = None  # deleted, and maybe made anew under its name
+                raise TranscoderUnavailable(error.detail) from error
             raise
         return response["Job"]["Id"]
 
@@ -131,12 +149,14 @@ class ElasticTranscoder:
         prefix = job.get("OutputKeyPrefix") or ""
         outputs = tuple(_output_report(output, prefix) for output in job["Outputs"])
         reason, detail = _first_failure(outputs) if job["Status"] == "Error" else ("", "")
+        started_ms = (job.get("Timing") or {}).get("StartTimeMillis")
         return JobReport(
             engine_id=job["Id"],
             our_id=(job.get("UserMetadata") or {}).get(OUR_ID, ""),
             status=job["Status"],
             at=datetime.now(UTC),
             progress=job.get("Progress"),  # our own server's extra member
+            started_at=datetime.fromtimestamp(started_ms / 1000, UTC) if started_ms else None,
             outputs=outputs,
             reason=reason,
             detail=detail,
@@ -203,7 +223,8 @@ def _as_transcoder_error(error: ClientError) -> TranscoderError:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = error.response.get("Error", {}).get("Code", "")
     text = f"{code}: {error.response.get('Error', {}).get('Message', '')}"
-    if status == 429 or status >= 500 or not status:
+    # A clock that is wrong, on either side, is put right some day; the job has done nothing.
+    if status == 429 or status >= 500 or not status or code == "RequestExpired":
         return TranscoderUnavailable(text)
     return TranscoderRejected("internal", text)
 

@@ -90,6 +90,30 @@ def test_a_retry_orders_only_what_is_missing():
     assert again.code != job.code
 
 
+def test_a_second_retry_orders_nothing():
+    job = make_job(formats=("flac",))
+    job.report(report_for(job, Status.ERROR, reason="damaged"))
+    assert job.retry()
+    assert job.retry() is None
+
+
+def test_a_format_that_failed_after_it_once_was_there_can_be_ordered_again():
+    job = make_job(formats=("flac",))
+    job.report(report_for(job, Status.COMPLETE))
+    again = job.audio_file.order(["flac"])
+    again.report(report_for(again, Status.ERROR, reason="damaged"))
+    assert job.audio_file.order_missing(["flac"])
+
+
+def test_a_late_report_moves_nothing_back():
+    job = make_job(formats=("flac",))
+    job.report(report_for(job, Status.PROGRESSING, progress=50))
+    job.report(report_for(job, Status.SUBMITTED, progress=10))
+    job.refresh_from_db()
+    assert (job.status, job.progress) == (Status.PROGRESSING, 50)
+    assert job.renditions.get().status == Status.PROGRESSING
+
+
 def test_canceling_keeps_what_is_done_and_removes_the_rest():
     job = make_job()
     wav, flac = job.renditions.all()

@@ -9,7 +9,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from audio_transcoder import steps
+from audio_transcoder import removal, steps
 from audio_transcoder.engines.base import (
     JobReport,
     OutputReport,
@@ -56,7 +56,8 @@ class FakeEngine:
 def engine(monkeypatch) -> FakeEngine:
     transcoder, fake = AudioTranscoder(), FakeEngine()
     transcoder._engines["elastic"] = fake
-    monkeypatch.setattr(steps, "default_transcoder", lambda: transcoder)
+    for module in (steps, removal):
+        monkeypatch.setattr(module, "default_transcoder", lambda: transcoder)
     return fake
 
 
@@ -82,6 +83,37 @@ def test_k8_an_engine_that_does_not_answer_is_tried_again_later(engine):
     steps.place()
     assert engine.orders == []
     with later(6):
+        steps.place()
+    job.refresh_from_db()
+    assert job.engine_id == "engine-1"
+
+
+def test_one_job_without_an_answer_does_not_hold_up_the_others(engine, monkeypatch):
+    bad = make_job(placed=False)
+    good = [make_job(placed=False) for _ in range(3)]
+    create_job = engine.create_job
+
+    def answer_all_but_one(our_id, *order):
+        if our_id == str(bad.code):
+            raise TranscoderUnavailable("no answer")
+        return create_job(our_id, *order)
+
+    monkeypatch.setattr(engine, "create_job", answer_all_but_one)
+    steps.place()
+    assert engine.orders == [str(job.code) for job in good]
+
+
+def test_a_silent_engine_is_not_asked_for_every_job(engine):
+    for _ in range(5):
+        make_job(placed=False)
+    engine.error = TranscoderUnavailable("no answer")
+    steps.place()
+    assert TranscodeJob.objects.filter(place_attempts=1).count() == 2
+
+
+def test_a_day_in_the_queue_is_not_a_day_of_silence(engine):
+    job = make_job(placed=False)
+    with later(25 * 3600):
         steps.place()
     job.refresh_from_db()
     assert job.engine_id == "engine-1"

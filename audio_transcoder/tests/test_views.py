@@ -108,7 +108,7 @@ def test_u4_more_bytes_than_the_limit_end_the_upload(signed_in, settings, mp3):
 def test_u7_u8_the_content_decides_not_the_name(signed_in, mp3):
     assert upload(signed_in, mp3, "x.html").status_code == 302
     audio_file = AudioFile.objects.get()
-    assert (audio_file.container, audio_file.original_download_name) == ("mp3", "x.mp3")
+    assert (audio_file.container, audio_file.original_download_name) == ("mp3", "x.html.mp3")
 
 
 @pytest.mark.parametrize("name", ["../../etc/x.mp3", "$(id).mp3", "<svg onload=1>.mp3", "-y.mp3"])

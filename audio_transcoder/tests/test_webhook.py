@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ import time_machine
 from django.db import OperationalError, connections
 from django.utils import timezone
 
-from audio_transcoder.models import ReceivedNotice, TranscodeJob
+from audio_transcoder.models import Deletion, ReceivedNotice, TranscodeJob
 from audio_transcoder.tests.conftest import notice_for
 from audio_transcoder.tests.factories import make_job, store_results
 from buckets import BucketUnavailable
@@ -155,6 +156,23 @@ def test_n19_a_completion_without_its_results_is_not_announced(deliver):
     assert not Message.objects.exists()
 
 
+def test_n19_a_completion_that_names_no_outputs_is_no_proof_of_them(deliver):
+    job = make_job()
+    assert deliver(notice_for(job, outputs=[])).status_code == 200
+    assert status_of(job) == Status.PROGRESSING
+    store_results(job)
+    assert deliver(notice_for(job, outputs=[])).status_code == 200
+    assert status_of(job) == Status.COMPLETE
+    assert {one.size_bytes for one in job.renditions.all()} == {len(b"result")}
+
+
+def test_a_store_that_takes_too_long_is_503(deliver, job, monkeypatch):
+    monkeypatch.setattr("audio_transcoder.settling.LOOK_LIMIT_S", 0.05)
+    monkeypatch.setattr("buckets.folder.FolderBucket.stat", lambda *_: time.sleep(0.5))
+    assert deliver(notice_for(job)).status_code == 503
+    assert not ReceivedNotice.objects.exists()
+
+
 def test_n19_results_that_never_come_end_in_bad_result(deliver):
     job = make_job()
     deliver(notice_for(job))
@@ -226,6 +244,8 @@ def test_a_store_that_does_not_answer_is_503(deliver, job, monkeypatch):
 def test_w9_a_notice_of_a_deleted_file_is_taken_and_ignored(deliver, job):
     document = notice_for(job)
     job.audio_file.delete()
+    assert deliver(document).status_code == 200
+    Deletion.objects.all().delete()  # done since, all objects are gone
     assert deliver(document).status_code == 200
     assert not Message.objects.exists()
 

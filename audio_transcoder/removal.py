@@ -1,0 +1,96 @@
+"""How what was deleted goes: first the objects, then a word with the engines, then the note."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+import steps
+from audio_transcoder import keys
+from audio_transcoder.engines.base import TranscoderError, TranscoderRejected
+from audio_transcoder.models import DeletedJob, Deletion
+from audio_transcoder.transcoder import default_transcoder
+from buckets import Bucket, BucketError, BucketMissing, bucket
+
+logger = logging.getLogger(__name__)
+
+# Whoever takes a note in hand may die; nobody else does before this has passed.
+IN_HAND = timedelta(seconds=60)
+# After everything was found gone, a worker that had lost its lease may still store something.
+GRACE = timedelta(seconds=30)
+# An order without an answer may still reach the engine's list; later than this it never will.
+UNANSWERED = timedelta(minutes=2)
+
+
+def remove_due() -> datetime | None:
+    """Remove what every due note names; return when to look again."""
+    for deletion in Deletion.objects.filter(next_step_at__lte=timezone.now()):
+        if steps.stopping():
+            break
+        steps.beat()
+        _take(deletion)
+    later = Deletion.objects.order_by("next_step_at")
+    return later.values_list("next_step_at", flat=True).first()
+
+
+def _take(deletion: Deletion) -> None:
+    # An upload takes its own note back when it commits, unless somebody has begun to act on it.
+    untouched = Deletion.objects.filter(pk=deletion.pk, attempts=deletion.attempts)
+    deletion.attempts += 1
+    in_hand_until = timezone.now() + IN_HAND
+    if not untouched.update(attempts=deletion.attempts, next_step_at=in_hand_until):
+        return
+    try:
+        is_clear = not _remove_objects(deletion)
+    except BucketError as error:
+        logger.warning("deletion %s: not done yet: %s", deletion.pk, error)
+        is_clear = False
+    for job in deletion.jobs.filter(is_done=False):
+        is_clear &= _is_done(job)
+    _record(deletion, is_clear)
+
+
+def _remove_objects(deletion: Deletion) -> int:
+    media = bucket(settings.MEDIA_BUCKET)
+    return sum(_removed(media, keys.bucket_key(prefix)) for prefix in deletion.prefixes)
+
+
+def _removed(media: Bucket, prefix: str) -> int:
+    try:
+        return media.delete_prefix(prefix)
+    except BucketMissing:  # a bucket nobody has stored anything in yet
+        return 0
+
+
+def _is_done(job: DeletedJob) -> bool:
+    """Return whether no engine works on ``job``; one that has not begun is asked not to."""
+    try:
+        if not job.engine_id and job.is_maybe_placed:
+            found = default_transcoder().engine(job.engine).find_job(str(job.code))
+            job.engine_id = found or ""
+        if job.engine_id:
+            is_done = default_transcoder().cancel(job.engine, job.engine_id)
+        else:
+            is_done = not job.is_maybe_placed or timezone.now() - job.created_at > UNANSWERED
+    except TranscoderRejected as error:
+        logger.error("deleted job %s: the engine does not talk of it: %s", job.code, error)
+        is_done = True
+    except TranscoderError as error:
+        logger.warning("deleted job %s: no answer: %s", job.code, error)
+        return False
+    DeletedJob.objects.filter(pk=job.pk).update(engine_id=job.engine_id, is_done=is_done)
+    return is_done
+
+
+def _record(deletion: Deletion, is_clear: bool) -> None:
+    now = timezone.now()
+    clear_since = (deletion.clear_since or now) if is_clear else None
+    row = Deletion.objects.filter(pk=deletion.pk)
+    if clear_since and now - clear_since >= GRACE:
+        row.delete()
+        return
+    wait_s = GRACE.total_seconds() if is_clear else min(2 ** min(deletion.attempts, 10), 60)
+    row.update(clear_since=clear_since, next_step_at=now + timedelta(seconds=wait_s))
