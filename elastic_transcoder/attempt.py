@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,9 @@ TIME_LIMIT_FACTOR = 2.0
 FETCHED, CONVERTED = 5, 90
 # What of a prediction may be wrong: headers, tags, the last packet.
 SLACK_BYTES = 1 << 20
+# From here on results are proven beside each other; of shorter ones it is not worth a process.
+LONG_MS = 60_000
+NICE = 10
 # Ends of FFmpeg after which another run can only end the same.
 HOPELESS = ("timed_out", "too_long")
 
@@ -101,19 +105,30 @@ class Attempt:
         pipeline = Pipeline.objects.filter(pk=self._job.pipeline_id).first()
         if pipeline is None:
             raise _Failed(failures.NO_PIPELINE)
-        config = pipeline.content_config or {}
-        self._target = buckets.bucket(pipeline.output_bucket or config.get("Bucket", ""))
+        self._target = buckets.bucket(pipeline.result_bucket)
         for output in self._open():
             self._settle_taken_key(output)
         if not self._open():
             return
         # Loading the examiner's libraries takes longer than many a fetch.
-        with Examiner(self._folder, waiting=self._hold.moved) as examiner:
+        with self._examiner() as examiner:
             self._fetch(pipeline.input_bucket)
             sound = self._probe(examiner)
             planned = self._plan(sound)
             if planned:
-                self._convert_all(planned, sound, examiner)
+                with self._further_examiners(sound, len(planned)) as further:
+                    self._convert_all(planned, sound, [examiner, *further])
+
+    def _examiner(self) -> Examiner:
+        # As low as FFmpeg: pages and short steps come first.
+        return Examiner(self._folder, waiting=self._hold.moved, nice=NICE)
+
+    @contextlib.contextmanager
+    def _further_examiners(self, sound: probe.Sound, outputs: int) -> Iterator[list[Examiner]]:
+        """Start as many examiners as pay: for results that take long to read."""
+        count = min(outputs, os.cpu_count() or 1) - 1 if sound.duration_ms > LONG_MS else 0
+        with contextlib.ExitStack() as stack:
+            yield [stack.enter_context(self._examiner()) for _ in range(count)]
 
     # --- The input ------------------------------------------------------------------------------
 
@@ -194,16 +209,19 @@ class Attempt:
     # --- FFmpeg ---------------------------------------------------------------------------------
 
     def _convert_all(
-        self, planned: Sequence[_Planned], sound: probe.Sound, examiner: Examiner
+        self, planned: Sequence[_Planned], sound: probe.Sound, examiners: Sequence[Examiner]
     ) -> None:
         """Make all by one FFmpeg, and what did not come out well once more by itself."""
         self._tags.write_text(ffmpeg.tag_file(sound.tags), encoding="utf-8")
-        for one, _ in self._convert(planned, sound, examiner):
-            for again, failure in self._convert([one], sound, examiner):
+        for one, _ in self._convert(planned, sound, examiners):
+            # With an examiner of its own: a result may have killed the others.
+            with self._examiner() as examiner:
+                left = self._convert([one], sound, [examiner])
+            for again, failure in left:
                 self._fail(again.output, failure)
 
     def _convert(
-        self, planned: Sequence[_Planned], sound: probe.Sound, examiner: Examiner
+        self, planned: Sequence[_Planned], sound: probe.Sound, examiners: Sequence[Examiner]
     ) -> list[tuple[_Planned, Failure]]:
         """Run one FFmpeg, publish what proves good; return the rest, each with its reason."""
         hash_format = "s16" if (sound.bits or 0) <= 16 else "s32"
@@ -222,32 +240,29 @@ class Attempt:
                 ),
             ],
             folder=self._out,
-            readable=self._source.parent,
+            readable=[self._source.parent, *ffmpeg.readable()],
             limits=_limits(sound),
             progressed=lambda seconds: self._progressed(seconds, sound),
         )
         self._log = outcome.log or self._log
         self._judge(outcome)
+        sound_sha256 = _read_hash(hash_file)
         failed = []
-        for number, one in enumerate(planned):
-            try:
-                facts = proof.prove(
-                    one.path,
-                    one.encoding,
-                    proof.Source(
-                        _decoded_ms(outcome, number, one.encoding, sound),
-                        hash_format,
-                        _read_hash(hash_file),
-                    ),
-                    examiner,
-                    is_copy=one.is_copy,
-                )
-            except proof.NotProven as error:
-                by_run = failures.OF_RUN.get(outcome.ended)
-                failed.append((one, by_run or failures.bad_result(str(error))))
-                continue
-            self._publish(one, facts)
-            self._tell(CONVERTED + (99 - CONVERTED) * (number + 1) / len(planned))
+        with proof.Provers(examiners) as provers:
+            proofs = []
+            for number, one in enumerate(planned):
+                decoded_ms = _decoded_ms(outcome, number, one.encoding, sound)
+                source = proof.Source(decoded_ms, hash_format, sound_sha256)
+                proofs.append(provers.start(one.path, one.encoding, source, is_copy=one.is_copy))
+            for number, (one, proven) in enumerate(zip(planned, proofs, strict=True), start=1):
+                try:
+                    facts = proven.result()
+                except proof.NotProven as error:
+                    by_run = failures.OF_RUN.get(outcome.ended)
+                    failed.append((one, by_run or failures.bad_result(str(error))))
+                    continue
+                self._publish(one, facts)
+                self._tell(CONVERTED + (99 - CONVERTED) * number / len(planned))
         return failed
 
     def _judge(self, outcome: conversion.Outcome) -> None:
@@ -336,6 +351,8 @@ class Attempt:
             status=Job.Status.ERROR,
             error_code=failure.code,
             status_detail=failure.detail(),
+            size_bytes=None,
+            duration_ms=None,
         )
         logger.info("job %s: output %d: Error %d", self._job.pk, output.number, failure.code)
 

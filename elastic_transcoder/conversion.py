@@ -8,7 +8,7 @@ import selectors
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def convert(
     argv: list[str],
     *,
     folder: Path,
-    readable: Path,
+    readable: Iterable[Path],
     limits: Limits,
     progressed: Callable[[float], None],
 ) -> Outcome:
@@ -64,7 +64,7 @@ def convert(
     process = sandbox.start(
         argv,
         folder=folder,
-        readable=[readable],
+        readable=readable,
         memory_bytes=limits.memory_bytes,
         cpu_s=limits.time_s * (os.cpu_count() or 1),
         file_bytes=limits.file_bytes,

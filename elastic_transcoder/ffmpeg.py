@@ -159,6 +159,10 @@ def encoding(preset: dict[str, Any], sound: Sound) -> Encoding:
     rate = _sample_rate(audio.get("SampleRate", "auto"), rates, sound)
     channels, channel_filter = _channels(audio.get("Channels", "auto"), codec, sound, notes)
     encoder, bits, bitrate = _encoder(audio, rate, channels, sound, notes)
+    if sound.has_video:
+        notes.append("The input is a video; its sound was used.")
+    if sound.tracks > 1:
+        notes.append(f"The input has {sound.tracks} sound tracks; the first one was used.")
     if sound.has_picture:
         notes.append("Artwork of the input was left out.")
     filters = ["asetpts=N/SR/TB", *channel_filter]

@@ -6,7 +6,7 @@ No foreign key leaves this room: the transcoder can run alone, on a database of 
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db import models, transaction
 from django.db.models import Q
@@ -66,12 +66,6 @@ class Pipeline(models.Model):
 class JobQuerySet(models.QuerySet["Job"]):
     def unfinished(self) -> JobQuerySet:
         return self.filter(status__in=Job.OPEN)
-
-    def claimable(self, now: datetime) -> JobQuerySet:
-        """Jobs a worker may take: waiting, or left behind by a worker that died."""
-        return self.filter(
-            Q(status=Job.Status.SUBMITTED) | Q(status=Job.Status.PROGRESSING, lease_until__lt=now)
-        )
 
 
 class Job(models.Model):
@@ -232,6 +226,7 @@ class Notice(models.Model):
             attempts=0,
             next_attempt_at=timezone.now(),
             last_answer="",
+            created_at=timezone.now(),  # its three days begin anew
             finished_at=None,
         )
         steps.nudge("deliver")

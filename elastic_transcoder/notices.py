@@ -17,7 +17,6 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Min
 from django.utils import timezone
 
@@ -201,25 +200,6 @@ def deliver() -> datetime | None:
             return timezone.now() + timedelta(seconds=PATIENCE_S)
         _finished.wait(patience)
         _finished.clear()
-
-
-def send_again(notice: Notice) -> bool:
-    """Make a notice that was given up due again; return whether it was."""
-    row = Notice.objects.filter(pk=notice.pk).exclude(status=Notice.Status.WAITING)
-    now = timezone.now()
-    with transaction.atomic():
-        changed = row.update(
-            status=Notice.Status.WAITING,
-            next_attempt_at=now,
-            attempts=0,
-            finished_at=None,
-            created_at=now,
-            # A subscriber refuses what is days old, and what it has seen.
-            message_id=None,
-            published_at=None,
-        )
-        steps.nudge("deliver")
-    return changed == 1
 
 
 def _start_due() -> None:

@@ -7,8 +7,12 @@ every sample is equal.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
 
 from elastic_transcoder.ffmpeg import Encoding
 from sound.examination import Examiner
@@ -82,3 +86,45 @@ def _prove_edges(facts: Measured, encoding: Encoding) -> None:
     wanted = max(1, EDGE_PART * edge - 2 * encoding.codec.frame)
     if facts.first_samples < wanted or facts.last_samples < wanted:
         raise NotProven("its first or last second does not decode")
+
+
+class Provers:
+    """Proves results beside each other, in the order in which they are handed in.
+
+    Each of ``examiners`` does one at a time. They were started by the caller's thread, on whose
+    life theirs depends; leaving this context by an error ends them.
+    """
+
+    def __init__(self, examiners: Sequence[Examiner]) -> None:
+        self._examiners = examiners
+        self._free: SimpleQueue[Examiner] = SimpleQueue()
+        for examiner in examiners:
+            self._free.put(examiner)
+        self._pool = ThreadPoolExecutor(len(examiners))
+
+    def __enter__(self) -> Provers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            for examiner in self._examiners:
+                examiner.close()
+        self._pool.shutdown(cancel_futures=True)
+
+    def start(
+        self, path: Path, encoding: Encoding, source: Source, *, is_copy: bool
+    ) -> Future[Measured]:
+        """Begin to ``prove()``; the result of what is returned is that of it."""
+        return self._pool.submit(self._prove, path, encoding, source, is_copy)
+
+    def _prove(self, path: Path, encoding: Encoding, source: Source, is_copy: bool) -> Measured:
+        examiner = self._free.get()
+        try:
+            return prove(path, encoding, source, examiner, is_copy=is_copy)
+        finally:
+            self._free.put(examiner)

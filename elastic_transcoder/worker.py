@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 
 from django.conf import settings
 
 import steps
-from elastic_transcoder import claims, ffmpeg
+from elastic_transcoder import claims, ffmpeg, workspace
 from elastic_transcoder.attempt import Attempt, Later
 from elastic_transcoder.claims import Claim, LeaseLost
 from elastic_transcoder.hold import Hold, Stopped
@@ -52,25 +47,14 @@ def prepare() -> None:
     global _prepared_by
     if _prepared_by != os.getpid():
         ffmpeg.check()
-        remove_leftovers()
+        workspace.remove_leftovers(settings.WORK_DIR)
         _prepared_by = os.getpid()
-
-
-def remove_leftovers() -> int:
-    """Remove the folders of processes of this machine that are gone; return how many."""
-    removed = 0
-    for folder in settings.WORK_DIR.glob("*-*"):
-        process_id = folder.name.partition("-")[0]
-        if process_id.isdecimal() and not Path(f"/proc/{process_id}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            removed += 1
-    return removed
 
 
 def work(claim: Claim) -> None:
     """Make one attempt at the job. Whatever happens, the job's row says what comes next."""
     try:
-        with Hold(claim) as hold, _folder() as folder:
+        with Hold(claim) as hold, workspace.workspace(settings.WORK_DIR) as folder:
             Attempt(claim, hold, folder).run()
     except LeaseLost:
         logger.warning("job %s: the lease is lost, nothing is reported", claim.job.pk)
@@ -82,16 +66,3 @@ def work(claim: Claim) -> None:
     except Exception:
         logger.exception("job %s: attempt %d failed", claim.job.pk, claim.job.attempts)
         claims.give_up(claim, after_s=LATER_S)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """An empty folder for one attempt, named after this process; gone afterwards."""
-    folder = settings.WORK_DIR / f"{os.getpid()}-{uuid.uuid4().hex}"
-    # Two parts: what came in may be read, what comes out written.
-    for part in ("in", "out"):
-        (folder / part).mkdir(parents=True, mode=0o700)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

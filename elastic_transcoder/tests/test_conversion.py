@@ -26,7 +26,7 @@ def convert(tmp_path):
         return conversion.convert(
             argv,
             folder=tmp_path / "out",
-            readable=tmp_path / "in",
+            readable=[tmp_path / "in"],
             limits=Limits(**(LIMITS | limits)),
             progressed=progressed,
         )

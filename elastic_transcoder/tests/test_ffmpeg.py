@@ -21,6 +21,7 @@ SOUND = Sound(
     lossless=True,
     tags={},
     has_picture=False,
+    has_video=False,
     tracks=1,
 )
 

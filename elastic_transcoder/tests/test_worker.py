@@ -1,8 +1,7 @@
 import math
 import os
 import random
-import subprocess
-import sys
+import signal
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -11,11 +10,12 @@ import pytest
 from django.utils import timezone
 
 from buckets import BucketDenied, BucketMissing, BucketUnavailable, bucket
-from elastic_transcoder import attempt, claims, conversion, failures, ffmpeg, worker
+from elastic_transcoder import attempt, claims, conversion, failures, ffmpeg, worker, workspace
 from elastic_transcoder.hold import Hold
 from elastic_transcoder.models import Job, JobOutput, Notice
 from elastic_transcoder.tests.conftest import FLAC, MP3, MP4, WAV, run_ffmpeg
 from sound import probe
+from sound.examination import Examiner
 
 KEEP = {"SampleRate": "auto", "Channels": "auto"}
 WAV_24 = {"Container": "wav", "Audio": {"Codec": "pcm", "CodecOptions": {"BitDepth": "24"}} | KEEP}
@@ -157,6 +157,53 @@ def test_f11_downmixing_is_said_in_a_warning(submit, tone, transcode, pipeline, 
     assert output.status_detail == "The input has 6 audio channels, the output 2 channels."
     states = [notice.state for notice in job.notices.all()]
     assert states == ["PROGRESSING", "WARNING", "COMPLETED"]
+
+
+def id3_with_cover(declared: bytes, content: bytes) -> bytes:
+    """Return an ID3v2.3 tag with one picture. Source: ID3v2.3.0, section 4.15."""
+    picture = b"\0" + declared + b"\0\3\0" + content
+    frame = b"APIC" + len(picture).to_bytes(4) + b"\0\0" + picture
+    size = len(frame)
+    length = bytes((size >> shift) & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\3\0\0" + length + frame
+
+
+@pytest.mark.parametrize(
+    ("declared", "content"),
+    [
+        (b"image/png", b"<html><script>alert(1)</script></html>" * 50),
+        (b"image/svg+xml", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"),
+        (b"image/jpeg", b"\xff\xd8\xff\xe0" + b"\0" * 5000),
+        (b"image/png", b"\x89PNG\r\n\x1a\n" + b"\xff" * 20_000_000),
+    ],
+    ids=["html", "svg", "broken", "large"],
+)
+def test_f15_a_cover_that_is_no_picture_is_left_out(
+    submit, tone, transcode, result, declared, content
+):
+    mp3 = tone("a.mp3", "-ac", "2").read_bytes()
+    job = transcode(submit(id3_with_cover(declared, content) + mp3, FLAC, MP3))
+    assert job.status == "Complete", details(job)
+    for output in job.outputs.all():
+        made = result(output)
+        assert not probe.probe(made).has_picture
+        assert content[:30] not in made.read_bytes()
+
+
+def test_f6_what_is_appended_never_reaches_a_result(submit, tone, transcode, result):
+    tail = b"<html><script>alert(1)</script></html>" * 10 + b"PK\3\4" + b"zipped" * 100
+    job = transcode(submit(tone("a.mp3", "-ac", "2").read_bytes() + tail, WAV, MP4, MP3))
+    assert job.status == "Complete", details(job)
+    for output in job.outputs.all():
+        assert b"alert(1)" not in result(output).read_bytes()
+
+
+def test_long_results_are_proven_beside_each_other(submit, tone, transcode, monkeypatch):
+    monkeypatch.setattr(attempt, "LONG_MS", 500)
+    monkeypatch.setattr(attempt.os, "cpu_count", lambda: 3)
+    job = transcode(submit(tone("a.flac", "-ac", "2"), WAV, FLAC, MP4, MP3))
+    assert job.status == "Complete", details(job)
+    assert len(keys()) == 4
 
 
 # --- What is refused --------------------------------------------------------------------------
@@ -495,13 +542,13 @@ def _children() -> set[str]:
 
 def test_k4_a_late_finisher_reports_nothing(submit, tone, transcode, monkeypatch):
     job = submit(tone("a.wav", "-ac", "2"), WAV)
-    prove = attempt.proof.prove
+    publish = attempt.Attempt._publish
 
-    def lose_lease(*args, **kwargs):
+    def lose_lease(self, *args):
         Job.objects.filter(pk=job.pk).update(lease_owner="another worker")
-        return prove(*args, **kwargs)
+        publish(self, *args)
 
-    monkeypatch.setattr(attempt.proof, "prove", lose_lease)
+    monkeypatch.setattr(attempt.Attempt, "_publish", lose_lease)
     transcode(job)
     assert (job.status, job.lease_owner) == ("Progressing", "another worker")
     assert details(job) == [("Progressing", None, "")]
@@ -556,7 +603,7 @@ def test_k5_a_job_that_fails_every_attempt_ends_in_error_and_others_go_on(
 def test_k2_a_worker_asked_to_stop_hands_the_job_back(
     submit, tone, transcode, monkeypatch, hurrying
 ):
-    job = submit(tone("long.flac", "-ac", "2", seconds=120), MP3)
+    job = submit(tone("long.flac", "-ac", "2", seconds=60), MP4)
     asked = []
     monkeypatch.setattr("steps.stopping", lambda: bool(asked))
     monkeypatch.setattr("steps.hurrying", lambda: bool(asked) and hurrying)
@@ -627,15 +674,14 @@ def test_k4_a_holder_learns_that_its_lease_is_lost(submit, settings):
 
 
 def test_k14_folders_of_dead_processes_are_removed_at_start(work_dirs, settings):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    dead, alive = settings.WORK_DIR / f"{gone.pid}-x", settings.WORK_DIR / f"{os.getpid()}-x"
-    for folder in (dead, alive):
-        (folder / "in").mkdir(parents=True)
-        (folder / "in" / "source").write_bytes(b"x")
-    assert worker.remove_leftovers() == 1
-    assert not dead.exists()
-    assert alive.exists()
+    with workspace.workspace(settings.WORK_DIR) as alive:
+        dead = settings.WORK_DIR / "dead"
+        (dead / "in").mkdir(parents=True)
+        (dead / "in" / "source").write_bytes(b"x")
+        assert workspace.remove_leftovers(settings.WORK_DIR) == 1
+        assert not dead.exists()
+        assert (alive / "out").is_dir()
+    assert not alive.exists()
 
 
 def test_k6_a_worker_without_ffmpeg_touches_no_job(submit, tone, pipeline, settings, monkeypatch):
@@ -667,7 +713,7 @@ def test_progress_moves_forward_and_ends_at_100(submit, tone, transcode, monkeyp
             seen.append(fields["progress"]) if "progress" in fields else update(self, **fields)
         ),
     )
-    job = transcode(submit(tone("long.flac", "-ac", "2", seconds=120), MP4))
+    job = transcode(submit(tone("long.flac", "-ac", "2", seconds=60), MP4))
     assert job.status == "Complete", details(job)
     assert len(seen) >= 1
     assert seen == sorted(set(seen))
@@ -688,3 +734,21 @@ def test_only_one_notice_of_each_kind_is_written(submit, tone, transcode):
     transcode(job)
     assert Notice.objects.filter(job=job).count() == 2
     assert JobOutput.objects.filter(job=job).count() == 1
+
+
+def test_an_examiner_that_dies_over_one_result_spoils_no_other(
+    submit, tone, transcode, monkeypatch
+):
+    asked = []
+    ask = Examiner.ask
+
+    def die_over_the_first(self, task, path, **question):
+        asked.append(task)
+        if asked.count("measure") == 1 and task == "measure":
+            os.kill(self.process_id, signal.SIGKILL)
+        return ask(self, task, path, **question)
+
+    monkeypatch.setattr(Examiner, "ask", die_over_the_first)
+    job = submit(tone("a.wav"), WAV, FLAC, MP4)
+    transcode(job)
+    assert [output.status for output in job.outputs.all()] == ["Complete"] * 3
