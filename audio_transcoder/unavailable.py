@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from audio_transcoder import reasons
 from buckets import BucketDenied, BucketMissing, BucketUnavailable
+from sound.examination import ExaminerNotStarted
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,10 @@ def unavailable(request: HttpRequest, error: BaseException | None) -> HttpRespon
         logger.warning("503 %s %s: database: %s", request.method, request.path, error)
         sentence = _("The site is too busy just now; nothing was saved. Try again in a moment.")
         return _answer(request, sentence, DATABASE_AGAIN_S)
+    if isinstance(error, ExaminerNotStarted):
+        logger.error("503 %s %s: no look at files: %s", request.method, request.path, error)
+        sentence = _("The site cannot look at files just now; nothing was saved. Try again soon.")
+        return _answer(request, sentence, STORE_AGAIN_S)
     is_for_operators = isinstance(error, (BucketDenied, BucketMissing)) or _is_full_disk(error)
     if not is_for_operators and not isinstance(error, BucketUnavailable):
         return None
