@@ -40,3 +40,29 @@ def no_network_in_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+
+
+MARKS = {
+    "browser": "in a real browser",
+    "end_to_end": "end to end",
+    "faults": "under faults",
+    "s3": "on an S3 server",
+}
+_ran: dict[str, list[str]] = {mark: [] for mark in MARKS}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and not report.skipped:
+        for mark in MARKS:
+            if mark in report.keywords:
+                _ran[mark].append(report.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Name the tests that take more than Python, so that nobody takes them for run."""
+    terminalreporter.section("tests of the real thing")
+    for mark, words in MARKS.items():
+        terminalreporter.line(f"{len(_ran[mark])} tests ran {words}")
+        if mark in ("browser", "faults"):
+            for nodeid in _ran[mark]:
+                terminalreporter.line(f"    {nodeid}")

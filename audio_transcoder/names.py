@@ -10,9 +10,9 @@ _EXTENSION_LENGTH = 16  # longer "extensions" are just part of the name
 _MEDIA_EXTENSIONS = frozenset(
     (
         "3gp", "aac", "ac3", "aif", "aifc", "aiff", "amr", "ape", "asf", "avi", "caf", "flac",
-        "flv", "m4a", "m4b", "m4p", "m4v", "mka", "mkv", "mov", "mp2", "mp3", "mp4", "mpc", "mpeg", "mpg",
-        "oga", "ogg", "ogv", "opus", "spx", "ts", "tta", "vob", "w64", "wav", "weba", "webm", "wma",
-        "wmv", "wv",
+        "flv", "m4a", "m4b", "m4p", "m4v", "mka", "mkv", "mov", "mp2", "mp3", "mp4", "mpc", "mpeg",
+        "mpg", "oga", "ogg", "ogv", "opus", "spx", "ts", "tta", "vob", "w64", "wav", "weba", "webm",
+        "wma", "wmv", "wv",
     )
 )  # fmt: skip
 

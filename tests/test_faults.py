@@ -15,13 +15,15 @@ pytestmark = pytest.mark.faults
 
 
 def assert_done_once(system: System, person: Person, location: str) -> None:
-    """Three renditions, one message, four objects, no FFmpeg."""
+    """Three renditions, one message, four objects, all processes and no FFmpeg."""
     assert [row[1] for row in renditions(system, code_of(location))] == ["Complete"] * 3
     assert person.messages() == ["Your file Seven minutes is ready."]
     assert system.count("elastic_transcoder_job") == 1
     code = code_of(location)
     assert len([path for path in system.objects() if code in path]) == 4
     assert system.ffmpeg_pids() == []
+    assert len(system.worker_pids) == 2
+    assert len(system.pids(r"transcode_worker --kind steps")) == 1
 
 
 def test_k1_a_worker_killed_at_half_of_a_job_loses_and_doubles_nothing(
@@ -29,7 +31,7 @@ def test_k1_a_worker_killed_at_half_of_a_job_loses_and_doubles_nothing(
 ):
     person = Person(own_system, "kim").sign_up()
     location = person.upload(long_music)
-    wait_for(lambda: own_system.count("elastic_transcoder_job", "progress >= 30"), "a third of it")
+    wait_for(lambda: own_system.count("elastic_transcoder_job", "progress >= 50"), "half of it")
     [ffmpeg, *_] = own_system.ffmpeg_pids()
     for pid in own_system.worker_pids:
         own_system.kill(pid)
