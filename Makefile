@@ -7,11 +7,13 @@ PYTHON ?= python3
 .DEFAULT_GOAL := run
 .PHONY: run test check lock venv chromium
 
-# Each is empty, or one line that says what to do. $(error) prints that line and nothing more.
+# Each of these prints nothing, or one line that says what to do; $(call stop_at,…) prints that line
+# and stops.
 python_problem = $(shell "$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 \
 	|| echo "This needs Python 3.11, 3.12 or 3.13 and $(PYTHON) is none of them: install one and say make PYTHON=python3.12 $(MAKECMDGOALS)")
 venv_problem = $(shell "$(PYTHON)" .ci/venv.py)
 chromium_problem = $(shell .ci/chromium)
+stop_at = $(if $(1),$(error $(1)))
 
 run: venv
 	@exec .venv/bin/python manage.py run
@@ -35,7 +37,7 @@ lock: venv
 
 # Nothing to do when .venv is as requirements.txt wants it.
 venv:
-	@$(or $(if $(python_problem),$(error $(python_problem))),$(if $(venv_problem),$(error .venv was not made, see above)),:)
+	@$(call stop_at,$(python_problem))$(call stop_at,$(venv_problem)):
 
 chromium: venv
-	@$(if $(chromium_problem),$(error $(chromium_problem))):
+	@$(call stop_at,$(chromium_problem)):

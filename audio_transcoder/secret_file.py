@@ -35,7 +35,8 @@ def ensure(path: Path) -> Path:
     """
     if path.exists():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # People's recordings come here too: nobody else on the machine looks in.
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lines = "".join(f"{name}={make()}\n" for name, make in GENERATED.items())
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".env-")  # mkstemp: mode 600
     try:

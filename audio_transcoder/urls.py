@@ -31,6 +31,8 @@ audio = (
     "audio",
 )
 
+handler500 = "audio_transcoder.middleware.server_error"
+
 urlpatterns = [
     path("", views.landing, name="landing"),
     path("audio/", include(audio)),

@@ -166,6 +166,8 @@ def encoding(preset: dict[str, Any], sound: Sound) -> Encoding:
     if sound.has_picture:
         notes.append("Artwork of the input was left out.")
     filters = ["asetpts=N/SR/TB", *channel_filter]
+    # A number means FFmpeg's usual layout of so many, 2.1 for three: 3.0 would be mixed to that.
+    layout = () if channels == sound.channels > 2 else ("-ac", str(channels))
     return Encoding(
         container=container,
         codec=codec,
@@ -174,7 +176,7 @@ def encoding(preset: dict[str, Any], sound: Sound) -> Encoding:
         bits=bits,
         bitrate_kbps=bitrate,
         arguments=(
-            "-af", ",".join(filters), "-ar", str(rate), "-ac", str(channels),
+            "-af", ",".join(filters), "-ar", str(rate), *layout,
             *encoder, *container.arguments, "-f", container.muxer,
         ),
         notes=tuple(notes),

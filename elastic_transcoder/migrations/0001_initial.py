@@ -7,111 +7,213 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='AccessKey',
+            name="AccessKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('access_key_id', models.CharField(max_length=128, unique=True)),
-                ('name', models.CharField(max_length=100)),
-                ('encrypted_secret', models.TextField()),
-                ('is_enabled', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("access_key_id", models.CharField(max_length=128, unique=True)),
+                ("name", models.CharField(max_length=100)),
+                ("encrypted_secret", models.TextField()),
+                ("is_enabled", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
         ),
         migrations.CreateModel(
-            name='Pipeline',
+            name="Pipeline",
             fields=[
-                ('id', models.CharField(default=elastic_transcoder.ids.new_id, editable=False, max_length=20, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=40)),
-                ('status', models.CharField(choices=[('Active', 'Active'), ('Paused', 'Paused')], default='Active', max_length=6)),
-                ('input_bucket', models.CharField(max_length=255)),
-                ('output_bucket', models.CharField(blank=True, max_length=255)),
-                ('content_config', models.JSONField(blank=True, null=True)),
-                ('thumbnail_config', models.JSONField(blank=True, null=True)),
-                ('role', models.CharField(max_length=255)),
-                ('aws_kms_key_arn', models.CharField(blank=True, max_length=255)),
-                ('notifications', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "id",
+                    models.CharField(
+                        default=elastic_transcoder.ids.new_id,
+                        editable=False,
+                        max_length=20,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("name", models.CharField(max_length=40)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("Active", "Active"), ("Paused", "Paused")],
+                        default="Active",
+                        max_length=6,
+                    ),
+                ),
+                ("input_bucket", models.CharField(max_length=255)),
+                ("output_bucket", models.CharField(blank=True, max_length=255)),
+                ("content_config", models.JSONField(blank=True, null=True)),
+                ("thumbnail_config", models.JSONField(blank=True, null=True)),
+                ("role", models.CharField(max_length=255)),
+                ("aws_kms_key_arn", models.CharField(blank=True, max_length=255)),
+                ("notifications", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.CharField(default=elastic_transcoder.ids.new_id, editable=False, max_length=20, primary_key=True, serialize=False)),
-                ('pipeline_id', models.CharField(max_length=20)),
-                ('status', models.CharField(choices=[('Submitted', 'Submitted'), ('Progressing', 'Progressing'), ('Complete', 'Complete'), ('Canceled', 'Canceled'), ('Error', 'Error')], default='Submitted', max_length=11)),
-                ('inputs', models.JSONField()),
-                ('output_key_prefix', models.CharField(blank=True, max_length=255)),
-                ('playlists', models.JSONField(default=list)),
-                ('user_metadata', models.JSONField(default=dict)),
-                ('progress', models.PositiveSmallIntegerField(default=0)),
-                ('submit_time_ms', models.BigIntegerField()),
-                ('start_time_ms', models.BigIntegerField(blank=True, null=True)),
-                ('finish_time_ms', models.BigIntegerField(blank=True, null=True)),
-                ('lease_owner', models.CharField(blank=True, max_length=100)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('log', models.TextField(blank=True)),
+                (
+                    "id",
+                    models.CharField(
+                        default=elastic_transcoder.ids.new_id,
+                        editable=False,
+                        max_length=20,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("pipeline_id", models.CharField(max_length=20)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("Submitted", "Submitted"),
+                            ("Progressing", "Progressing"),
+                            ("Complete", "Complete"),
+                            ("Canceled", "Canceled"),
+                            ("Error", "Error"),
+                        ],
+                        default="Submitted",
+                        max_length=11,
+                    ),
+                ),
+                ("inputs", models.JSONField()),
+                ("output_key_prefix", models.CharField(blank=True, max_length=255)),
+                ("playlists", models.JSONField(default=list)),
+                ("user_metadata", models.JSONField(default=dict)),
+                ("progress", models.PositiveSmallIntegerField(default=0)),
+                ("submit_time_ms", models.BigIntegerField()),
+                ("start_time_ms", models.BigIntegerField(blank=True, null=True)),
+                ("finish_time_ms", models.BigIntegerField(blank=True, null=True)),
+                ("lease_owner", models.CharField(blank=True, max_length=100)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("log", models.TextField(blank=True)),
             ],
             options={
-                'ordering': ['id'],
-                'indexes': [models.Index(fields=['status', 'pipeline_id', 'id'], name='job_claim'), models.Index(fields=['pipeline_id', 'id'], name='job_pipeline'), models.Index(fields=['status', 'id'], name='job_status')],
+                "ordering": ["id"],
+                "indexes": [
+                    models.Index(fields=["status", "pipeline_id", "id"], name="job_claim"),
+                    models.Index(fields=["pipeline_id", "id"], name="job_pipeline"),
+                    models.Index(fields=["status", "id"], name="job_status"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='JobOutput',
+            name="JobOutput",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveSmallIntegerField()),
-                ('key', models.CharField(max_length=255)),
-                ('preset_id', models.CharField(max_length=20)),
-                ('preset', models.JSONField()),
-                ('options', models.JSONField(default=dict)),
-                ('status', models.CharField(choices=[('Submitted', 'Submitted'), ('Progressing', 'Progressing'), ('Complete', 'Complete'), ('Canceled', 'Canceled'), ('Error', 'Error')], default='Submitted', max_length=11)),
-                ('status_detail', models.CharField(blank=True, max_length=255)),
-                ('error_code', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('duration_ms', models.BigIntegerField(blank=True, null=True)),
-                ('size_bytes', models.BigIntegerField(blank=True, null=True)),
-                ('sha256', models.CharField(blank=True, max_length=64)),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='outputs', to='elastic_transcoder.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveSmallIntegerField()),
+                ("key", models.CharField(max_length=255)),
+                ("preset_id", models.CharField(max_length=20)),
+                ("preset", models.JSONField()),
+                ("options", models.JSONField(default=dict)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("Submitted", "Submitted"),
+                            ("Progressing", "Progressing"),
+                            ("Complete", "Complete"),
+                            ("Canceled", "Canceled"),
+                            ("Error", "Error"),
+                        ],
+                        default="Submitted",
+                        max_length=11,
+                    ),
+                ),
+                ("status_detail", models.CharField(blank=True, max_length=255)),
+                ("error_code", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("duration_ms", models.BigIntegerField(blank=True, null=True)),
+                ("size_bytes", models.BigIntegerField(blank=True, null=True)),
+                ("sha256", models.CharField(blank=True, max_length=64)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="outputs",
+                        to="elastic_transcoder.job",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['job', 'number'],
-                'constraints': [models.UniqueConstraint(fields=('job', 'number'), name='output_number'), models.UniqueConstraint(fields=('job', 'key'), name='output_key')],
+                "ordering": ["job", "number"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("job", "number"), name="output_number"),
+                    models.UniqueConstraint(fields=("job", "key"), name="output_key"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Notice',
+            name="Notice",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(max_length=11)),
-                ('topic_arn', models.CharField(max_length=255)),
-                ('url', models.CharField(blank=True, max_length=2000)),
-                ('subject', models.CharField(max_length=100)),
-                ('message', models.TextField()),
-                ('message_id', models.UUIDField(blank=True, null=True)),
-                ('published_at', models.DateTimeField(blank=True, null=True)),
-                ('status', models.CharField(choices=[('Waiting', 'Waiting'), ('Delivered', 'Delivered'), ('Refused', 'Refused')], default='Waiting', max_length=9)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('next_attempt_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('last_answer', models.CharField(blank=True, max_length=255)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notices', to='elastic_transcoder.job')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("state", models.CharField(max_length=11)),
+                ("topic_arn", models.CharField(max_length=255)),
+                ("url", models.CharField(blank=True, max_length=2000)),
+                ("subject", models.CharField(max_length=100)),
+                ("message", models.TextField()),
+                ("message_id", models.UUIDField(blank=True, null=True)),
+                ("published_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("Waiting", "Waiting"),
+                            ("Delivered", "Delivered"),
+                            ("Refused", "Refused"),
+                        ],
+                        default="Waiting",
+                        max_length=9,
+                    ),
+                ),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("next_attempt_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("last_answer", models.CharField(blank=True, max_length=255)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notices",
+                        to="elastic_transcoder.job",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
-                'indexes': [models.Index(condition=models.Q(('status', 'Waiting')), fields=['next_attempt_at'], name='notice_due')],
+                "ordering": ["id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status", "Waiting")),
+                        fields=["next_attempt_at"],
+                        name="notice_due",
+                    )
+                ],
             },
         ),
     ]

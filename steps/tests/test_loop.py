@@ -195,17 +195,18 @@ def test_a_broken_database_connection_is_replaced_for_the_next_run():
 
 
 def test_stopping_is_told_to_a_step_in_the_middle_of_its_work(running):
-    seen = []
+    seen, began = [], threading.Event()
 
     @steps.step("place", runs_in="steps")
     def place():
+        began.set()
         wait_for(steps.stopping)
         seen.append((steps.stopping(), steps.hurrying()))
         wait_for(steps.hurrying)
         seen.append((steps.stopping(), steps.hurrying()))
 
     thread = running()
-    wait_for(lambda: stop._current is not None)
+    assert began.wait(5)
     stop.request()
     wait_for(lambda: seen)
     stop.request()

@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,22 +15,48 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Message',
+            name="Message",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event', models.CharField(max_length=100)),
-                ('about', models.UUIDField(db_index=True)),
-                ('level', models.CharField(choices=[('success', 'Success'), ('error', 'Error')], max_length=7)),
-                ('text', models.CharField(max_length=600)),
-                ('link', models.CharField(blank=True, max_length=255)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('read_at', models.DateTimeField(blank=True, null=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='transcode_messages', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("event", models.CharField(max_length=100)),
+                ("about", models.UUIDField(db_index=True)),
+                (
+                    "level",
+                    models.CharField(
+                        choices=[("success", "Success"), ("error", "Error")], max_length=7
+                    ),
+                ),
+                ("text", models.CharField(max_length=600)),
+                ("link", models.CharField(blank=True, max_length=255)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("read_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="transcode_messages",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at', '-id'],
-                'indexes': [models.Index(condition=models.Q(('read_at', None)), fields=['user', '-created_at', '-id'], name='message_unread'), models.Index(fields=['user', '-created_at', '-id'], name='message_all')],
-                'constraints': [models.UniqueConstraint(fields=('user', 'event'), name='told_once')],
+                "ordering": ["-created_at", "-id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("read_at", None)),
+                        fields=["user", "-created_at", "-id"],
+                        name="message_unread",
+                    ),
+                    models.Index(fields=["user", "-created_at", "-id"], name="message_all"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "event"), name="told_once")
+                ],
             },
         ),
     ]

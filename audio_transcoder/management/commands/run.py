@@ -45,7 +45,6 @@ class Command(BaseCommand):
     def set_up(self) -> None:
         """Bring database, static files, secrets and the first account to where they should be."""
         call_command("migrate", interactive=False, verbosity=0)
-        call_command("createcachetable", verbosity=0)
         keys.ensure(settings.SNS_KEY_FILE, settings.SNS_CERTIFICATE_FILE)
         if not settings.STATIC_ON_S3:
             call_command("collectstatic", interactive=False, verbosity=0)
