@@ -40,7 +40,8 @@ class Examiner:
 
     Starting takes a moment (PyAV is large), so whoever will need it starts it early; ``ask()``
     waits for it, and meanwhile calls ``waiting`` about twice a second; what that raises travels
-    on. The child dies with the thread that made it. Use as a context manager, or ``close()``.
+    on. Somebody waits for most answers, so priority is lowered only where ``nice`` says so. The
+    child dies with the thread that made it. Use as a context manager, or ``close()``.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Examiner:
         *readable: Path,
         cpu_s: float = 3600.0,
         waiting: Callable[[], None] = lambda: None,
+        nice: int = 0,
     ) -> None:
         self._process = sandbox.start(
             [sys.executable, "-I", str(_PROGRAM)],
@@ -56,6 +58,7 @@ class Examiner:
             cpu_s=cpu_s,
             file_bytes=0,
             readable=[*readable, _PROGRAM, *_python()],
+            nice=nice,
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )

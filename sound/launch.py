@@ -5,10 +5,11 @@ the process that sets them: they must stand before the limited program is loaded
 between fork and exec of a threaded parent is not safe. It imports little, to start within
 milliseconds.
 
-Arguments: ``PARENT MEMORY CPU FILE FOLDER READABLE... -- PROGRAM ARGUMENT...``: the process id
-that must be alive, bytes of address space, seconds of processor time, bytes of one file, the
-folder that may be written (empty: none), files and folders that may be read. With no program, it
-prints which of the kernel's fences stand, as ``name=0`` or ``name=1`` lines.
+Arguments: ``PARENT NICE MEMORY CPU FILE FOLDER READABLE... -- PROGRAM ARGUMENT...``: the process
+id that must be alive, by how much to lower the priority, bytes of address space, seconds of
+processor time, bytes of one file, the folder that may be written (empty: none), files and folders
+that may be read. With no program, it prints which of the kernel's fences stand, as ``name=0`` or
+``name=1`` lines.
 
 Source: Linux man-pages unshare(2), landlock(7), seccomp(2), capabilities(7), prctl(2).
 """
@@ -34,7 +35,6 @@ CLONE_THREAD = 0x00010000
 # Files may belong to another user than the one the service runs as; Landlock is the fence there.
 KEPT_CAPABILITIES = {1, 2}  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 OPEN_FILES = 256
-NICE = 10
 
 # What every program needs to start at all.
 SYSTEM = (
@@ -183,7 +183,7 @@ def limit(memory_bytes: int, cpu_s: int, file_bytes: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    parent, memory, cpu, file, folder, *rest = arguments
+    parent, nice, memory, cpu, file, folder, *rest = arguments
     separator = rest.index("--")
     readable, program = rest[:separator], rest[separator + 1 :]
 
@@ -192,7 +192,7 @@ def main(arguments: list[str]) -> None:
         os.setsid()
     # os.nice sets nothing where another limit forbids it; the program still runs.
     with contextlib.suppress(OSError):
-        os.nice(NICE)
+        os.nice(int(nice))
     os.umask(0o077)
     # Python ignores these, and what is ignored stays so through exec. A program that fills its
     # file to the limit shall die of it, visibly.

@@ -44,6 +44,7 @@ class Sound:
     lossless: bool
     tags: dict[str, str]  # lower-case names, cleaned and cut
     has_picture: bool
+    has_video: bool
     tracks: int
 
 
@@ -51,8 +52,9 @@ def probe(path: Path, *, examiner: Examiner | None = None) -> Sound:
     """Return what sound the local file ``path`` holds.
 
     ``examiner`` is one started early that may read ``path``; without it a fresh one is used.
-    Raises NotSound, and ExaminerNotStarted when this machine cannot look now. The whole takes at most TIME_LIMIT_S seconds and runs behind
-    ``sound.sandbox``; longer than ``settings.MAX_DURATION_S`` is ``too_long``.
+    Raises NotSound, and ExaminerNotStarted when this machine cannot look now. Looking takes at
+    most TIME_LIMIT_S seconds and happens behind ``sound.sandbox``; sound longer than
+    ``settings.MAX_DURATION_S`` is ``too_long``.
     """
     size = path.stat().st_size
     if size == 0:

@@ -2,7 +2,7 @@
 
 A program behind it sees no network, writes only into its own folder, reads only the system's
 libraries and what it was given, starts no further process, keeps to its memory, processor time
-and file size, runs at low priority and dies with the thread that started it. Where the kernel
+and file size, and dies with the thread that started it. Where the kernel
 lacks one of the fences the others still stand; ``capabilities()`` says which do.
 """
 
@@ -30,14 +30,16 @@ def command(
     cpu_s: float,
     file_bytes: int,
     readable: Iterable[Path] = (),
+    nice: int = 10,
 ) -> list[str]:
     """Return the argument list that runs ``argv`` behind the fence.
 
     ``folder`` may be read and written, ``readable`` files and folders read; everything else but
     the system's libraries is out of sight. ``memory_bytes`` is address space, ``cpu_s`` processor
     time of all threads (then SIGXCPU, a second later SIGKILL), ``file_bytes`` the size of any one
-    file written (then SIGXFSZ). Must be started by this process, and dies with the *thread* that
-    starts it (prctl(2), PR_SET_PDEATHSIG). Raises FileNotFoundError for an unknown program.
+    file written (then SIGXFSZ), ``nice`` by how much priority is lowered. Must be started by this
+    process, and dies with the *thread* that starts it (prctl(2), PR_SET_PDEATHSIG). Raises
+    FileNotFoundError for an unknown program.
     """
     program = shutil.which(argv[0])
     if program is None:
@@ -48,6 +50,7 @@ def command(
         "-S",
         str(_LAUNCHER),
         str(os.getpid()),
+        str(nice),
         str(int(memory_bytes)),
         str(max(1, int(cpu_s))),
         str(int(file_bytes)),

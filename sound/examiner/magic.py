@@ -25,6 +25,18 @@ PICTURES = (
     (0, b"II*\x00"), (0, b"MM\x00*"), (8, b"avif"), (8, b"heic"), (8, b"mif1"),
 )  # fmt: skip
 
+# Files in which sound may be packed, or that only have some glued on.
+WRAPPERS = (
+    (0, b"PK\x03\x04"), (0, b"\x1f\x8b\x08"), (0, b"Rar!\x1a\x07"), (0, b"7z\xbc\xaf\x27\x1c"),
+    (257, b"ustar"), (0, b"%PDF-"), (0, b"\x7fELF"), (0, b"<!DOCTYPE"), (0, b"<html"),
+    (0, b"<?xml"),
+)  # fmt: skip
+
+
+def is_wrapper(head: bytes) -> bool:
+    """Return whether a file with this beginning is no sound, whatever is found further on."""
+    return _is(head, WRAPPERS)
+
 
 def _is(head: bytes, magics: tuple[tuple[int, bytes], ...]) -> bool:
     return any(head[at : at + len(magic)] == magic for at, magic in magics)

@@ -18,8 +18,6 @@ from av.container import InputContainer
 # Frames are decoded until so many seconds of sound came, or so many packets gave none.
 DECODED_S = 1.0
 FRUITLESS_PACKETS = 200
-# A file so short is the first letters of a format, not a file of it.
-MAGIC_ONLY_BYTES = 30
 # Demuxers that look for a pattern in any bytes at all: chance finds some in noise.
 PATTERN_DEMUXERS = ("mp3", "aac")
 MIN_FRAMES = 3
@@ -85,6 +83,10 @@ def _look(
     counting_s: float,
 ) -> dict[str, Any]:
     kind = container.format.name.partition(",")[0]
+    if kind in PATTERN_DEMUXERS:
+        with path.open("rb") as file:
+            if magic.is_wrapper(file.read(2048)):
+                raise _Refused("not_audio", "sound inside a file of another kind")
     if not container.streams.audio:
         raise _Refused("no_audio", "no sound track")
     stream = container.streams.audio[0]
@@ -124,14 +126,23 @@ def _look(
         "bits": streams.bits(stream),
         "duration_ms": round(counted * 1000),
         "lossless": context.name in lossless,
-        "tags": tags.merged(container.metadata, stream.metadata),
+        "tags": _tags(container, stream),
         "has_picture": bool(pictures),
+        "has_video": len(container.streams.video) > len(pictures),
         "tracks": len(container.streams.audio),
     }
 
 
+def _tags(container: InputContainer, stream: AudioStream) -> dict[str, str]:
+    try:
+        return tags.merged(container.metadata, stream.metadata)
+    except Exception:
+        # Whatever reading them raises, the sound is as good without them.
+        return {}
+
+
 def _without_frames(head: bytes) -> tuple[str, str]:
-    if head.startswith(b"ID3") and len(head) > MAGIC_ONLY_BYTES:
+    if head.startswith(b"ID3"):
         return "no_audio", "tags, and no sound"
     return magic.reason(head)[0], "no sound frames"
 
