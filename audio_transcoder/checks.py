@@ -28,6 +28,7 @@ from sns import arn
 
 POSITIVE = (
     "AWS_QUERYSTRING_EXPIRE",
+    "CLIENT_BODY_S",
     "CLIENT_IDLE_S",
     "FFMPEG_MEMORY_BYTES",
     "MAX_DURATION_S",
@@ -46,7 +47,13 @@ POSITIVE = (
     "WEB_THREADS",
     "WORKER_BUSY_TIMEOUT",
 )
-NOT_NEGATIVE = ("QUOTA_BYTES", "QUOTA_FILES", "QUOTA_FILES_PER_DAY", "SECURE_HSTS_SECONDS")
+NOT_NEGATIVE = (
+    "QUOTA_BYTES",
+    "QUOTA_FILES",
+    "QUOTA_FILES_PER_DAY",
+    "SECURE_HSTS_SECONDS",
+    "UPLOADS_PER_MINUTE",
+)
 
 _AMAZONS_OWN = re.compile(r"elastictranscoder\..*\.?(amazonaws\.com(\.cn)?|api\.aws)")
 _LOCATION = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")

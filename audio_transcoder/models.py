@@ -48,7 +48,10 @@ class AudioFileQuerySet(models.QuerySet["AudioFile"]):
         """
         files = list(self.select_for_update())
         jobs = list(TranscodeJob.objects.select_for_update().filter(audio_file__in=files))
-        deletions = {file.pk: Deletion(prefixes=file.prefixes()) for file in files}
+        deletions = {
+            file.pk: Deletion(prefixes=file.prefixes(), about=file.code, owner_id=file.owner_id)
+            for file in files
+        }
         Deletion.objects.bulk_create(deletions.values())
         DeletedJob.objects.bulk_create(
             DeletedJob.of(job, deletions[job.audio_file_id]) for job in jobs
@@ -273,7 +276,8 @@ class TranscodeJob(models.Model):
     detail = models.CharField(max_length=500, blank=True)  # the engine's words, for operators
     created_at = models.DateTimeField(default=timezone.now)
     place_attempts = models.PositiveIntegerField(default=0)
-    asked_since = models.DateTimeField(null=True, blank=True)  # the first of these attempts
+    # Since when the engine has been asked without an answer, for a place or for news.
+    asked_since = models.DateTimeField(null=True, blank=True)
     placed_at = models.DateTimeField(null=True, blank=True)
     is_reordered = models.BooleanField(default=False)  # the engine forgot it once
     # When to try to place it (again); once it is placed, when to ask the engine at the latest.
@@ -289,12 +293,9 @@ class TranscodeJob(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            # The steps look for open jobs that are due; finished ones are not in it.
-            models.Index(
-                fields=["next_step_at"],
-                name="transcode_job_due",
-                condition=Q(status__in=["Submitted", "Progressing"]),
-            ),
+            # The steps look for open jobs that are due. Not a partial index: Django binds the
+            # statuses as parameters, and SQLite then cannot tell that it applies.
+            models.Index(fields=["status", "next_step_at"], name="transcode_job_due"),
             # A notice without our own id names the engine's.
             models.Index(fields=["engine_id"], name="transcode_job_engine_id"),
         ]
@@ -521,6 +522,9 @@ class Deletion(models.Model):
     """Objects that must go. Done, and gone itself, when nothing is left to remove."""
 
     prefixes = models.JSONField()  # names in the media storage, without its location
+    # The file that was deleted, and whose it was: both are gone, and deleting twice is fine.
+    about = models.UUIDField(null=True, blank=True, db_index=True)
+    owner_id = models.BigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     next_step_at = models.DateTimeField(default=timezone.now, db_index=True)  # the step's look
     attempts = models.PositiveIntegerField(default=0)

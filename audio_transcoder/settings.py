@@ -43,6 +43,8 @@ WEB_PROCESSES = env.int("WEB_PROCESSES", default=2)
 WEB_THREADS = env.int("WEB_THREADS", default=128)
 # Seconds that a client may send or take nothing before it is cut off.
 CLIENT_IDLE_S = env.float("CLIENT_IDLE_S", default=60.0)
+# Seconds in which the whole body of a request has to arrive, unless it is an upload.
+CLIENT_BODY_S = env.float("CLIENT_BODY_S", default=20.0)
 # How people reach the site. https:// here switches on https-only cookies, redirects and HSTS.
 SITE_URL = env("SITE_URL", default=f"http://localhost:{PORT}").rstrip("/")
 # How the site reaches itself, past any proxy: its own API and its own webhook.
@@ -233,11 +235,14 @@ UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=2 * 1024**3)
 QUOTA_BYTES = env.int("QUOTA_BYTES", default=0)
 QUOTA_FILES = env.int("QUOTA_FILES", default=0)
 QUOTA_FILES_PER_DAY = env.int("QUOTA_FILES_PER_DAY", default=0)
+# Uploads that one person may begin within a minute before they are asked to wait. 0: no limit.
+UPLOADS_PER_MINUTE = env.int("UPLOADS_PER_MINUTE", default=120)
 # Seconds; the longest sound we convert (also the transcoder's own limit).
 MAX_DURATION_S = env.int("MAX_DURATION_S", default=24 * 3600)
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "tmp"
 FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
-FILE_UPLOAD_HANDLERS = ["audio_transcoder.uploads.HashingUploadHandler"]
+# No form but the upload page's takes a file; that view says so itself.
+FILE_UPLOAD_HANDLERS = ["audio_transcoder.uploads.NoUploadHandler"]
 # Bytes of a request that is no file: API calls and notices stay below 1 MiB.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
 

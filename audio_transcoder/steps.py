@@ -93,8 +93,8 @@ def _in_turn() -> Iterator[TranscodeJob]:
 
 def _give_up_on_silent_engines() -> None:
     too_old = timezone.now() - TranscodeJob.ENGINE_LIMIT
-    for job in TranscodeJob.objects.unfinished().filter(engine_id="", asked_since__lt=too_old):
-        settling.fail(job, reason="engine_down", detail="not placed within 24 hours")
+    for job in TranscodeJob.objects.unfinished().filter(asked_since__lt=too_old):
+        settling.fail(job, reason="engine_down", detail="no answer for 24 hours")
 
 
 @step("refresh", runs_in="steps")
@@ -111,7 +111,9 @@ def refresh() -> datetime | None:
             logger.warning("job %s: no news: %s", job.code, error)
             now = timezone.now()
             TranscodeJob.objects.filter(pk=job.pk).update(
-                read_at=now, next_step_at=now + NO_ANSWER_WAITS
+                read_at=now,
+                next_step_at=now + NO_ANSWER_WAITS,
+                asked_since=Coalesce("asked_since", now),
             )
             unanswered += 1
     placed = TranscodeJob.objects.placed()

@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from audio_transcoder import keys, settling
 from audio_transcoder.engines import ENGINES
-from audio_transcoder.engines.base import Engine, TranscoderRejected
+from audio_transcoder.engines.base import Engine, TranscoderRejected, TranscoderUnavailable
 from audio_transcoder.models import TranscodeJob
+from buckets import BucketError, bucket
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class AudioTranscoder:
         may have made. Raises TranscoderUnavailable (repeat), or TranscoderRejected after the job
         was ended with the engine's reason.
         """
+        self._look_at_the_source(job)
         engine = self.engine(job.engine)
         attempted_before = job.place_attempts > 1
         try:
@@ -73,6 +75,22 @@ class AudioTranscoder:
             logger.info("job %s: placed as %s", job.code, engine_id)
         return engine_id
 
+    @staticmethod
+    def _look_at_the_source(job: TranscodeJob) -> None:
+        """End the job when its upload is not in the store as it was stored: ``lost``."""
+        stored = job.audio_file
+        try:
+            found = bucket(settings.MEDIA_BUCKET).stat(keys.bucket_key(stored.mp3_file.name))
+        except BucketError as error:
+            raise TranscoderUnavailable(f"the store does not answer: {error}") from error
+        if found is not None and found.size_bytes == stored.size_bytes:
+            return
+        size = "no" if found is None else found.size_bytes
+        detail = f"The store has {size} bytes of it, {stored.size_bytes} were uploaded."
+        logger.error("job %s: the upload is lost: %s", job.code, detail)
+        settling.fail(job, reason="lost", detail=detail)
+        raise TranscoderRejected("lost", detail)
+
     def refresh(self, job: TranscodeJob) -> bool:
         """Ask the engine about ``job`` and record the answer; return whether it changed.
 
@@ -85,7 +103,7 @@ class AudioTranscoder:
         if report is None:
             return self._forgotten(job)
         TranscodeJob.objects.filter(pk=job.pk).update(
-            read_at=now, next_step_at=now + TranscodeJob.READ_OTHERWISE
+            read_at=now, next_step_at=now + TranscodeJob.READ_OTHERWISE, asked_since=None
         )
         changed = settling.settle(job, report)
         since = report.started_at or job.placed_at or job.created_at

@@ -14,7 +14,11 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.uploadedfile import TemporaryUploadedFile
-from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
+from django.core.files.uploadhandler import (
+    FileUploadHandler,
+    StopUpload,
+    TemporaryFileUploadHandler,
+)
 from django.db import IntegrityError, transaction
 from django.db.models import Sum
 from django.http import multipartparser
@@ -46,6 +50,19 @@ class OverQuota(Exception):
     """The person's space, or number of files, is used up."""
 
 
+class NoUploadHandler(FileUploadHandler):
+    """Ends the reading of a body that holds a file where none is expected."""
+
+    def new_file(self, *args: object, **kwargs: object) -> None:
+        raise StopUpload(connection_reset=True)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        """Never called: no file begins."""
+
+    def file_complete(self, file_size: int) -> None:
+        """Never called: no file begins."""
+
+
 class HashingUploadHandler(TemporaryFileUploadHandler):
     """Writes the one expected file to DATA_DIR/tmp and hashes it on the way.
 
@@ -54,6 +71,7 @@ class HashingUploadHandler(TemporaryFileUploadHandler):
     """
 
     FIELD = "mp3_file"
+    _received = 0  # by all files of the request together
 
     def new_file(self, field_name: str, *args: object, **kwargs: object) -> None:
         FileUploadHandler.new_file(self, field_name, *args, **kwargs)
@@ -61,7 +79,6 @@ class HashingUploadHandler(TemporaryFileUploadHandler):
         self.file = TemporaryUploadedFile("upload", self.content_type, 0, self.charset)
         self.file.name = self.file_name
         self._hash = hashlib.sha256()
-        self._received = 0
         self._is_wanted = field_name == self.FIELD
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
@@ -137,6 +154,14 @@ def accept(
         raise
     logger.info("file %s: accepted, %d bytes", audio_file.code, audio_file.size_bytes)
     return audio_file
+
+
+def is_flood(owner: AbstractBaseUser) -> bool:
+    """Return whether ``owner`` has uploaded so much within the last minute that it is enough."""
+    a_minute_ago = timezone.now() - timedelta(minutes=1)
+    limit = settings.UPLOADS_PER_MINUTE
+    recent = AudioFile.objects.filter(owner=owner, created_at__gt=a_minute_ago)
+    return bool(limit) and recent.count() >= limit
 
 
 def check_quota(owner: AbstractBaseUser, size_bytes: int) -> None:

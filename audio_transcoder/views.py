@@ -24,7 +24,7 @@ from audio_transcoder import downloads, keys, reasons, uploads
 from audio_transcoder.access import is_scripted, not_signed_in, signed_in
 from audio_transcoder.formats import FORMATS, SOURCES
 from audio_transcoder.forms import OrderForm, UploadForm
-from audio_transcoder.models import AudioFile, Rendition, TranscodeJob
+from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
 
 FILES_ON_A_PAGE = 25
 STOP_POLLING = 286  # htmx ends an element's polling with this status
@@ -58,6 +58,9 @@ class UploadAudioFileView(View):
             return self._too_large(request)
         if request.headers.get("Content-Encoding", "identity") != "identity":
             return HttpResponse(status=415)
+        if request.method == "POST" and uploads.is_flood(request.user):
+            return self._too_many(request)
+        request.upload_handlers = [uploads.HashingUploadHandler(request)]
         try:
             return csrf_protect(super().dispatch)(request)
         except uploads.UploadTooLarge:
@@ -108,6 +111,14 @@ class UploadAudioFileView(View):
             }
             return JsonResponse(body, status=422)
         return self._page(request, form, status=422)
+
+    def _too_many(self, request: HttpRequest) -> HttpResponse:
+        message = _("Too many uploads within a minute. Please wait a moment.")
+        headers = {"Retry-After": "60"}
+        if is_scripted(request):
+            body = {"reason": "flood", "message": message}
+            return JsonResponse(body, status=429, headers=headers)
+        return render(request, "429.html", status=429)
 
     def _too_large(self, request: HttpRequest) -> HttpResponse:
         message = reasons.sentence("too_large")
@@ -238,7 +249,10 @@ def cancel(request: HttpRequest, code: UUID) -> HttpResponse:
 def delete(request: HttpRequest, code: UUID) -> HttpResponse:
     """GET asks whether it is meant, POST deletes; deleting twice is fine."""
     if request.method == "POST":
-        request.user.audio_files.filter(code=code).remove()
+        is_deleted = request.user.audio_files.filter(code=code).remove()
+        before = Deletion.objects.filter(about=code, owner_id=request.user.pk)
+        if not is_deleted and not before.exists():
+            raise Http404
         return redirect("audio:list")
     if request.method not in ("GET", "HEAD"):
         return HttpResponse(status=405, headers={"Allow": "GET, HEAD, POST"})

@@ -14,6 +14,8 @@ from gunicorn import util
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
+UPLOAD_PATH = "/audio/upload/"
+
 
 class ClientSocket(socket.socket):
     """A client's socket on which blocking means: at most ``CLIENT_IDLE_S`` without a byte.
@@ -21,15 +23,16 @@ class ClientSocket(socket.socket):
     A client that is too slow counts as one that went away: ConnectionResetError.
     """
 
-    # By the monotonic clock; a request's head has to be here by then, however its bytes drip.
-    head_until: float | None = None
+    # By the monotonic clock; a request's head, or a short body, has to be here by then, however
+    # its bytes drip.
+    whole_until: float | None = None
 
     def setblocking(self, is_blocking: bool) -> None:
         self.settimeout(settings.CLIENT_IDLE_S if is_blocking else 0.0)
 
     def recv(self, *arguments: Any) -> bytes:
-        if self.head_until is not None and time.monotonic() > self.head_until:
-            raise ConnectionResetError(errno.ECONNRESET, "the head of the request took too long")
+        if self.whole_until is not None and time.monotonic() > self.whole_until:
+            raise ConnectionResetError(errno.ECONNRESET, "the request took too long to arrive")
         try:
             return super().recv(*arguments)
         except TimeoutError as error:
@@ -52,7 +55,7 @@ class Connection(TConn):
     """A connection that gives each request's head ``CLIENT_IDLE_S`` seconds."""
 
     def init(self) -> None:
-        self.sock.head_until = time.monotonic() + settings.CLIENT_IDLE_S
+        self.sock.whole_until = time.monotonic() + settings.CLIENT_IDLE_S
         super().init()
 
     def close(self, graceful: bool = False) -> None:
@@ -87,7 +90,11 @@ class PatientWorker(ThreadWorker):
         return keep
 
     def handle_request(self, request: Any, connection: Connection) -> bool:
-        connection.sock.head_until = None
+        # An upload may take hours; whatever else is sent to us is short.
+        is_upload = request.path == UPLOAD_PATH
+        connection.sock.whole_until = (
+            None if is_upload else time.monotonic() + settings.CLIENT_BODY_S
+        )
         return super().handle_request(request, connection)
 
 

@@ -40,7 +40,7 @@ _CHUNK_BYTES = 1024**2
 # How often a put starts again because a delete next to it has just removed the empty folder.
 _PUT_ATTEMPTS = 100
 
-_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 

@@ -179,7 +179,8 @@ class ElasticTranscoder:
 
         Source: "Notifications of Job Status", API 2012-09-25.
         """
-        if not isinstance(document, dict) or document.get("state") not in STATUS_OF_STATE:
+        state = document.get("state") if isinstance(document, dict) else None
+        if not isinstance(state, str) or state not in STATUS_OF_STATE:
             return None
         engine_id, outputs = document.get("jobId"), document.get("outputs")
         if not isinstance(engine_id, str) or not isinstance(outputs, list):
@@ -193,7 +194,7 @@ class ElasticTranscoder:
         )
         metadata = document.get("userMetadata")
         our_id = metadata.get(OUR_ID, "") if isinstance(metadata, dict) else ""
-        status = STATUS_OF_STATE[document["state"]]
+        status = STATUS_OF_STATE[state]
         reason, detail = "", ""
         if status == "Error":
             reason, detail = _first_failure(reports)
@@ -260,8 +261,10 @@ def _output_notice(output: dict, prefix: str) -> OutputReport:
     duration_s = output.get("duration")
     return OutputReport(
         key=prefix + output["key"],
-        status=status if status in _STATUSES else "Progressing",
-        duration_ms=duration_s * 1000 if isinstance(duration_s, int) else None,
+        status=status if isinstance(status, str) and status in _STATUSES else "Progressing",
+        duration_ms=duration_s * 1000
+        if type(duration_s) is int and 0 <= duration_s < 1e9
+        else None,
         reason=_reason(detail) if status == "Error" else "",
         detail=detail,
     )

@@ -182,6 +182,28 @@ def test_n24_a_job_without_news_is_read_from_the_engine(engine):
     assert Message.objects.count() == 1
 
 
+def test_k8_an_engine_that_gives_no_news_for_a_day_is_given_up(engine):
+    job = make_job()
+    engine.error = TranscoderUnavailable("no answer")
+    with later(200):
+        steps.refresh()
+    with later(200 + 24 * 3600 + 1):
+        steps.place()
+    job.refresh_from_db()
+    assert (job.status, job.reason) == ("Error", "engine_down")
+
+
+def test_k16_open_jobs_are_found_through_the_index(db):
+    now = timezone.now()
+    for queryset in (
+        TranscodeJob.objects.waiting_to_be_placed(now),
+        TranscodeJob.objects.to_be_read(now),
+        TranscodeJob.objects.placed(),
+    ):
+        plan = queryset.explain()
+        assert "SCAN audio_transcoder_transcodejob" not in plan, plan
+
+
 def test_a_watched_job_is_read_every_second(engine):
     job = make_job()
     engine.reports[job.engine_id] = JobReport(

@@ -167,6 +167,42 @@ def test_s6_a_source_that_the_engine_does_not_find_is_lost_and_told_once(deliver
     assert "no longer in the store" in Message.objects.get().text
 
 
+def test_s6_a_source_that_is_gone_before_the_order_is_lost_and_nothing_is_ordered(engine):  # noqa: F811
+    job = make_job(placed=False)
+    job.audio_file.mp3_file.storage.delete(job.audio_file.mp3_file.name)
+    steps.place()
+    job.refresh_from_db()
+    assert (job.status, job.reason, engine.orders) == ("Error", "lost", [])
+    assert Message.objects.count() == 1
+
+
+def test_s15_a_source_of_another_size_is_lost_told_to_operators_and_never_ordered(engine, caplog):  # noqa: F811
+    job = make_job(make_file(size_bytes=6), placed=False)  # five bytes are stored
+    steps.place()
+    job.refresh_from_db()
+    assert (job.status, job.reason, engine.orders) == ("Error", "lost", [])
+    assert [record.levelname for record in caplog.records if record.levelno >= 40] == ["ERROR"]
+    assert Message.objects.count() == 1
+
+
+def test_s3_a_store_that_is_away_makes_the_order_wait(engine, monkeypatch):  # noqa: F811
+    from buckets import BucketUnavailable
+    from buckets.folder import FolderBucket
+
+    def down(*_arguments: object) -> None:
+        raise BucketUnavailable("down", bucket="local")
+
+    job = make_job(placed=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderBucket, "stat", down)
+        steps.place()
+    job.refresh_from_db()
+    assert (job.status, engine.orders) == ("Submitted", [])
+    with later(10):
+        steps.place()
+    assert engine.orders == [str(job.code)]
+
+
 # --- people -----------------------------------------------------------------------------------
 
 
@@ -392,9 +428,7 @@ def test_n27_the_result_that_came_out_well_is_offered_and_the_other_says_why(
     assert "The sound is too long" in page
 
 
-def test_f11_f14_f26_what_is_otherwise_than_ordered_is_said_on_the_page(
-    deliver, signed_in, person
-):
+def test_f11_f14_f26_what_is_otherwise_than_ordered_is_said_on_the_page(deliver, signed_in, person):
     job = make_job(make_file(person))
     store_results(job)
     document = notice_for(job)

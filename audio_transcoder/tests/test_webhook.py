@@ -201,11 +201,37 @@ def test_n21_an_unknown_job_is_asked_for_again_and_then_refused(deliver, job):
 
 @pytest.mark.parametrize(
     "message",
-    ["Hello", "null", "[1]", '{"state": "DONE"}', '{"state": "COMPLETED", "jobId": 7}', "[" * 5000],
+    [
+        "Hello",
+        "null",
+        "[1]",
+        '{"state": "DONE"}',
+        '{"state": ["COMPLETED"], "jobId": {}, "outputs": []}',
+        '{"state": "COMPLETED", "jobId": 7}',
+        "[" * 5000,
+    ],
 )
 def test_n22_another_kind_of_message_is_recorded_and_ignored(deliver, message):
     assert deliver(message).status_code == 200
     assert ReceivedNotice.objects.get().outcome == "ignored: unknown kind"
+
+
+@pytest.mark.parametrize("duration", [10**30, -1, True, "1", None, [1]])
+def test_n22_a_nonsensical_duration_is_left_out(deliver, job, duration):
+    document = notice_for(job)
+    for output in document["outputs"]:
+        output["duration"] = duration
+    assert deliver(document).status_code == 200
+    assert status_of(job) == Status.COMPLETE
+    assert {one.duration_ms for one in job.renditions.all()} == {None}
+
+
+def test_n22_a_nonsensical_output_status_is_no_result(deliver, job):
+    document = notice_for(job, "PROGRESSING")
+    for output in document["outputs"]:
+        output["status"] = ["Complete"]
+    assert deliver(document).status_code == 200
+    assert status_of(job) == Status.PROGRESSING
 
 
 def test_n23_the_job_id_decides_not_the_input_key(deliver, job):

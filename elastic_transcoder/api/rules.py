@@ -19,6 +19,7 @@ from elastic_transcoder.api.service import pattern, service
 Params = dict[str, Any]
 Rule = Callable[[Params], Iterator[str]]
 
+MAX_OBJECT_KEY_BYTES = 1024  # of UTF-8; what S3 takes
 MAX_METADATA_PAIRS = 10
 MAX_METADATA_KEY = 128
 MAX_METADATA_VALUE = 256
@@ -107,6 +108,13 @@ def output_keys_differ(params: Params) -> Iterator[str]:
             yield f"Output keys must be unique within a job; '{key}' is given {count} times."
 
 
+def output_keys_fit(params: Params) -> Iterator[str]:
+    prefix = params.get("OutputKeyPrefix") or ""
+    for path, output in _named(params, "Output", "Outputs"):
+        if len(f"{prefix}{output.get('Key') or ''}".encode()) > MAX_OBJECT_KEY_BYTES:
+            yield f"{path}.key: after outputKeyPrefix it exceeds {MAX_OBJECT_KEY_BYTES} bytes."
+
+
 def outputs_are_plain(params: Params) -> Iterator[str]:
     for path, output in _named(params, "Output", "Outputs"):
         for member, what in _UNSUPPORTED_OF_OUTPUTS.items():
@@ -177,6 +185,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         no_stitching,
         inputs_are_plain,
         output_keys_differ,
+        output_keys_fit,
         outputs_are_plain,
         no_playlists,
         metadata_is_small,

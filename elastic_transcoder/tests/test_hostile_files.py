@@ -4,12 +4,15 @@ import hashlib
 import random
 import struct
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import time_machine
 from django.db import connection
+from django.utils import timezone
 
-from elastic_transcoder import ffmpeg, presets, worker
+from elastic_transcoder import attempt, ffmpeg, presets, worker
 from elastic_transcoder.models import Job
 from elastic_transcoder.tests.conftest import FLAC, MP3, MP4, WAV, run_ffmpeg
 from elastic_transcoder.tests.test_worker import FLAC_KEEP, WAV_24, details, fake_ffmpeg, keys
@@ -266,3 +269,19 @@ def test_s15_the_recorded_hash_is_that_of_the_stored_result(submit, tone, transc
     job = transcode(submit(tone("a.wav", "-ac", "2"), WAV, MP4))
     for output in job.outputs.all():
         assert hashlib.sha256(result(output).read_bytes()).hexdigest() == output.sha256
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_d6_a_clock_that_is_set_while_a_job_runs_does_not_move_its_limits(
+    submit, tone, transcode, monkeypatch, hours
+):
+    """A limit counted by the wall clock would be over at once, or never."""
+    convert = attempt.conversion.convert
+
+    def with_another_clock(*arguments, **options):
+        with time_machine.travel(timezone.now() + timedelta(hours=hours), tick=True):
+            return convert(*arguments, **options)
+
+    monkeypatch.setattr(attempt.conversion, "convert", with_another_clock)
+    job = transcode(submit(tone("long.flac", "-ac", "2", seconds=60), MP3))
+    assert job.status == "Complete", details(job)

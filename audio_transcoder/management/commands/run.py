@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 from argparse import ArgumentParser
@@ -29,6 +30,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
+        os.umask(0o077)  # what is written from here on is nobody else's on this machine
         if options["set_up_only"]:
             self.set_up()
             return

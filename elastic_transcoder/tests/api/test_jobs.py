@@ -192,13 +192,17 @@ def test_d12_the_longest_values_fit_their_columns(call):
     }
     created = call("POST", "/pipelines", longest)
     assert created.status_code == 201
-    body = order(
-        created.members["Pipeline"]["Id"],
-        Input={"Key": "🎧" * 1024},
-        Outputs=[{"Key": "🎧" * 255, "PresetId": MP3_192K}],
-        OutputKeyPrefix="🎧" * 255,
-    )
-    assert call("POST", "/jobs", body).status_code == 201
+    for prefix, key in (("🎧" * 255, "k" * 4), ("p" * 4, "🎧" * 255)):  # 1,024 bytes together
+        body = order(
+            created.members["Pipeline"]["Id"],
+            Input={"Key": "🎧" * 1024},
+            Outputs=[{"Key": key, "PresetId": MP3_192K}],
+            OutputKeyPrefix=prefix,
+        )
+        assert call("POST", "/jobs", body).status_code == 201
+        body["Outputs"][0]["Key"] = f"{key}k"[-255:] if len(key) < 255 else key
+        body["OutputKeyPrefix"] = prefix if len(key) < 255 else f"{prefix}p"
+        assert call("POST", "/jobs", body).status_code == 400
     for model in (Pipeline, Job, JobOutput):
         for row in model.objects.all():
             row.full_clean(exclude={"playlists", "user_metadata", "options"})
