@@ -22,7 +22,7 @@ pytestmark = pytest.mark.s3
 BUCKET = "audio-transcoder-test"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def s3() -> Iterator:
     """A client of an S3 server on this machine that holds one private bucket."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -43,7 +43,7 @@ def s3() -> Iterator:
     server.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def s3_system(s3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     running = System(
         tmp_path_factory.mktemp("s3-system"),

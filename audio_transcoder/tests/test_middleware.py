@@ -23,6 +23,7 @@ from audio_transcoder.middleware import (
     UnfinishedUploadsMiddleware,
     server_error,
 )
+from audio_transcoder.uploads import HashingUploadHandler
 from buckets import BucketDenied, BucketMissing, BucketUnavailable, ObjectMissing
 
 
@@ -242,6 +243,7 @@ def test_u5_a_body_that_breaks_off_leaves_no_temporary_file(settings):
             return data
 
     def view(request: HttpRequest) -> HttpResponse:
+        request.upload_handlers = [HashingUploadHandler(request)]
         with pytest.raises(UnreadablePostError):
             request.POST.get("name")
         assert len(list(settings.FILE_UPLOAD_TEMP_DIR.iterdir())) == 1

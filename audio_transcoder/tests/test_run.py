@@ -91,7 +91,9 @@ def test_k1_every_kind_of_process_is_started_again_when_it_is_killed(running: Sy
 
 
 def test_visitors_wait_while_the_web_server_is_started_again(running: System):
-    running.kill(min(running.web_pids))
+    old = running.web_pids
+    running.kill(min(old))
+    wait_for(lambda: not any(map(is_running, old)), "the end of the old web server", 5)
     assert requests.get(f"{running.url}/accounts/login/", timeout=30).status_code == 200
 
 
