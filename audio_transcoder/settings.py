@@ -182,6 +182,8 @@ ACCOUNT_SIGNUP_FIELDS = [
     "password2*",
 ]
 ACCOUNT_LOGOUT_ON_GET = False
+# How many accounts one address may make, in allauth's words: count/period/per.
+ACCOUNT_RATE_LIMITS = {"signup": env("ACCOUNT_SIGNUP_RATE_LIMIT", default="20/m/ip")}
 ACCOUNT_ADAPTER = "audio_transcoder.accounts.AccountAdapter"
 LOGIN_REDIRECT_URL = "audio:list"
 LOGIN_URL = "account_login"

@@ -55,7 +55,9 @@ def test_w11_a_page_that_asks_too_often_waits_as_long_as_it_is_told(
 
     page.route("**/state/", too_many)
     upload(page, system, long_music)
-    page.wait_for_timeout(9000)
+    end = time.monotonic() + 60
+    while len(polls) < 3 and time.monotonic() < end:
+        page.wait_for_timeout(200)
     pauses = [later - earlier for earlier, later in itertools.pairwise(polls)]
-    assert 1 <= len(pauses) <= 3
+    assert len(pauses) >= 2
     assert min(pauses) > 3.5
