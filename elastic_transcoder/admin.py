@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from elastic_transcoder import keys
 from elastic_transcoder.models import AccessKey, Job, JobOutput, Notice, Pipeline
 
 
@@ -37,11 +38,13 @@ class AccessKeyAdmin(RowsWrittenByTheApi):
 
     @admin.action(description=_("Enable"))
     def enable(self, request: HttpRequest, queryset: QuerySet[AccessKey]) -> None:
-        queryset.update(is_enabled=True)
+        for key in queryset:
+            keys.enable(key.access_key_id)
 
     @admin.action(description=_("Disable: calls with this key are refused at once"))
     def disable(self, request: HttpRequest, queryset: QuerySet[AccessKey]) -> None:
-        queryset.update(is_enabled=False)
+        for key in queryset:
+            keys.disable(key.access_key_id)
 
 
 @admin.register(Pipeline)

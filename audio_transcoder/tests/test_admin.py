@@ -79,3 +79,12 @@ def test_w9_deleting_a_person_takes_the_files_along(operator):
 def test_a_person_without_rights_does_not_get_in(client):
     client.force_login(make_person())
     assert client.get("/admin/audio_transcoder/audiofile/").status_code == 302
+
+
+def test_an_access_key_is_disabled_and_enabled_again(operator):
+    model = apps.get_model("elastic_transcoder", "AccessKey")
+    key = model.objects.create(access_key_id="AT1", name="old client", encrypted_secret="x")
+    for action, is_enabled in (("disable", False), ("enable", True)):
+        act(operator, action, key)
+        key.refresh_from_db()
+        assert key.is_enabled is is_enabled
