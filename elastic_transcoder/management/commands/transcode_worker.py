@@ -12,6 +12,7 @@ from django.db import connections
 import steps
 from elastic_transcoder import ffmpeg
 from steps import parent
+from steps.locks import wait_for_the_lock
 
 
 class Command(BaseCommand):
@@ -50,13 +51,3 @@ class Command(BaseCommand):
             connections.close_all()
             if not parent.run(parent.workers(settings.TRANSCODER_WORKERS)):
                 raise CommandError("A process kept dying; its last words are above.")
-
-
-def wait_for_the_lock() -> None:
-    """Have this process wait longer for SQLite's write lock than a page may."""
-    for alias in connections:
-        settings_dict = connections.settings[alias]
-        if settings_dict["ENGINE"] == "django.db.backends.sqlite3":
-            settings_dict["OPTIONS"]["timeout"] = settings.WORKER_BUSY_TIMEOUT
-            if not connections[alias].in_atomic_block:
-                connections[alias].close()
