@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from elastic_transcoder import keys
-from elastic_transcoder.models import AccessKey, Job, JobOutput, Notice, Pipeline
+from elastic_transcoder.models import AccessKey, Job, JobOutput, Notice, Pipeline, Preset
 
 
 class RowsWrittenByTheApi(admin.ModelAdmin):
@@ -51,6 +51,13 @@ class AccessKeyAdmin(RowsWrittenByTheApi):
 class PipelineAdmin(RowsWrittenByTheApi):
     list_display = ["name", "id", "status", "input_bucket", "output_bucket", "created_at"]
     list_filter = ["status"]
+    search_fields = ["name", "id"]
+
+
+@admin.register(Preset)
+class PresetAdmin(RowsWrittenByTheApi):
+    list_display = ["name", "id", "container", "created_at"]
+    list_filter = ["container"]
     search_fields = ["name", "id"]
 
 

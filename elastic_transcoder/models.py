@@ -63,6 +63,25 @@ class Pipeline(models.Model):
         return self.output_bucket or self.content_config["Bucket"]
 
 
+class Preset(models.Model):
+    """A custom preset; the system's own stand in ``presets``. Members as in shape Preset."""
+
+    id = models.CharField(primary_key=True, max_length=20, default=new_id, editable=False)
+    name = models.CharField(max_length=40)
+    description = models.CharField(max_length=255, blank=True)
+    container = models.CharField(max_length=4)
+    audio = models.JSONField(null=True, blank=True)
+    video = models.JSONField(null=True, blank=True)
+    thumbnails = models.JSONField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def unfinished(self) -> JobQuerySet:
         return self.filter(status__in=Job.OPEN)
@@ -88,6 +107,7 @@ class Job(models.Model):
     status = models.CharField(max_length=11, choices=Status, default=Status.SUBMITTED)
     inputs = models.JSONField()  # list of JobInput as requested, DetectedProperties added
     output_key_prefix = models.CharField(max_length=255, blank=True)
+    # list of CreateJobPlaylist as requested, Status and StatusDetail added
     playlists = models.JSONField(default=list)
     user_metadata = models.JSONField(default=dict)
     progress = models.PositiveSmallIntegerField(default=0)  # percent
@@ -154,6 +174,8 @@ class JobOutput(models.Model):
     size_bytes = models.BigIntegerField(null=True, blank=True)
     # Of a result that was proven; an object at the final key that equals it is ours.
     sha256 = models.CharField(max_length=64, blank=True)
+    # What playlists have to know of a proven result: bit rates, codec string, byte ranges.
+    made = models.JSONField(null=True, blank=True)
 
     class Meta:
         ordering = ["job", "number"]

@@ -20,7 +20,7 @@ from elastic_transcoder.api import jobs, pipelines, presets, rules
 from elastic_transcoder.api.errors import ApiError
 from elastic_transcoder.api.parsing import parse
 from elastic_transcoder.api.service import find_operation
-from elastic_transcoder.signature import SignedRequest, is_genuine, read_claim
+from elastic_transcoder.api.signature import SignedRequest, is_genuine, read_claim
 
 logger = logging.getLogger(__name__)
 

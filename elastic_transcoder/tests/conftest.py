@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from buckets import bucket
-from elastic_transcoder import ffmpeg, presets, worker
-from elastic_transcoder.claims import now_ms
+from elastic_transcoder import presets, worker
 from elastic_transcoder.models import Job, JobOutput, Pipeline
+from elastic_transcoder.worker import ffmpeg
+from elastic_transcoder.worker.claims import now_ms
 
 TOPIC = "arn:aws:sns:eu-west-1:000000000000:transcodes"
 WAV, FLAC = "1351620000001-300300", "1351620000001-300110"

@@ -8,9 +8,10 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from elastic_transcoder import claims, notices
+from elastic_transcoder import notices
 from elastic_transcoder.models import Job, Notice, Pipeline
 from elastic_transcoder.tests.conftest import TOPIC
+from elastic_transcoder.worker import claims
 from sns import deliver as sns_deliver
 from sns import keys
 from sns.verify import Verifier

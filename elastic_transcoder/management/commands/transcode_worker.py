@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 import steps
-from elastic_transcoder import ffmpeg
+from elastic_transcoder.worker import ffmpeg
 from steps import parent
 from steps.locks import wait_for_the_lock
 

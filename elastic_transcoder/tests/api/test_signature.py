@@ -8,8 +8,8 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from elastic_transcoder import keys
+from elastic_transcoder.api.signature import SignedRequest, is_genuine, read_claim
 from elastic_transcoder.models import Pipeline
-from elastic_transcoder.signature import SignedRequest, is_genuine, read_claim
 from elastic_transcoder.tests.api.conftest import (
     PIPELINE,
     HandlerWithoutRawUri,

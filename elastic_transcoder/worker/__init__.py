@@ -9,10 +9,10 @@ from datetime import datetime
 from django.conf import settings
 
 import steps
-from elastic_transcoder import claims, ffmpeg, workspace
-from elastic_transcoder.attempt import Attempt, Later
-from elastic_transcoder.claims import Claim, LeaseLost
-from elastic_transcoder.hold import Hold, Stopped
+from elastic_transcoder.worker import claims, ffmpeg, workspace
+from elastic_transcoder.worker.attempt import Attempt, Later
+from elastic_transcoder.worker.claims import Claim, LeaseLost
+from elastic_transcoder.worker.hold import Hold, Stopped
 
 logger = logging.getLogger(__name__)
 

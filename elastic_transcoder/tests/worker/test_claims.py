@@ -7,9 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from elastic_transcoder import claims
 from elastic_transcoder.ids import new_id
 from elastic_transcoder.models import Job, Pipeline
+from elastic_transcoder.worker import claims
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
-from elastic_transcoder import ffmpeg, proof
-from elastic_transcoder.proof import NotProven, Source
+from elastic_transcoder.worker import ffmpeg, proof
+from elastic_transcoder.worker.proof import NotProven, Source
 from sound import probe
 from sound.examination import Examiner
 

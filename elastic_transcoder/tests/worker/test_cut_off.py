@@ -29,7 +29,8 @@ from django.conf import settings
 for name, value in zip(("BUCKETS_DIR", "WORK_DIR", "NUDGE_DIR"), sys.argv[1:4]):
     setattr(settings, name, Path(value))
 import steps
-from elastic_transcoder import attempt, claims, worker
+from elastic_transcoder import worker
+    from elastic_transcoder.worker import attempt, claims
 place = sys.argv[4]
 def reached(*args, **kwargs):
     print("reached", flush=True)

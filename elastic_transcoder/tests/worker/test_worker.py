@@ -10,10 +10,11 @@ import pytest
 from django.utils import timezone
 
 from buckets import BucketDenied, BucketMissing, BucketUnavailable, bucket
-from elastic_transcoder import attempt, claims, conversion, failures, ffmpeg, worker, workspace
-from elastic_transcoder.hold import Hold
+from elastic_transcoder import worker
 from elastic_transcoder.models import Job, JobOutput, Notice
 from elastic_transcoder.tests.conftest import FLAC, MP3, MP4, WAV, run_ffmpeg
+from elastic_transcoder.worker import attempt, claims, conversion, failures, ffmpeg, workspace
+from elastic_transcoder.worker.hold import Hold
 from sound import probe
 from sound.examination import Examiner
 
@@ -607,7 +608,7 @@ def test_k2_a_worker_asked_to_stop_hands_the_job_back(
     asked = []
     monkeypatch.setattr("steps.stopping", lambda: bool(asked))
     monkeypatch.setattr("steps.hurrying", lambda: bool(asked) and hurrying)
-    monkeypatch.setattr("elastic_transcoder.hold.GRACE_S", 0.0)
+    monkeypatch.setattr("elastic_transcoder.worker.hold.GRACE_S", 0.0)
     convert = attempt.conversion.convert
     monkeypatch.setattr(
         attempt.conversion,

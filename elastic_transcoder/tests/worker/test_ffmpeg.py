@@ -2,9 +2,10 @@ import dataclasses
 
 import pytest
 
-from elastic_transcoder import ffmpeg, presets
-from elastic_transcoder.proof import Source, prove
+from elastic_transcoder import presets
 from elastic_transcoder.tests.conftest import run_ffmpeg
+from elastic_transcoder.worker import ffmpeg
+from elastic_transcoder.worker.proof import Source, prove
 from sound import kinds, probe
 from sound.examination import Examiner
 from sound.probe import Sound

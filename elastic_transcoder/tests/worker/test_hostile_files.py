@@ -12,10 +12,17 @@ import time_machine
 from django.db import connection
 from django.utils import timezone
 
-from elastic_transcoder import attempt, ffmpeg, presets, worker
+from elastic_transcoder import presets, worker
 from elastic_transcoder.models import Job
 from elastic_transcoder.tests.conftest import FLAC, MP3, MP4, WAV, run_ffmpeg
-from elastic_transcoder.tests.test_worker import FLAC_KEEP, WAV_24, details, fake_ffmpeg, keys
+from elastic_transcoder.tests.worker.test_worker import (
+    FLAC_KEEP,
+    WAV_24,
+    details,
+    fake_ffmpeg,
+    keys,
+)
+from elastic_transcoder.worker import attempt, ffmpeg
 from sound import probe
 from sound.tests.test_hostile_files import COVERS, PICTURE, SVG, picture_block, with_blocks
 from sound.tests.test_probe import png, wav

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection
 
 import steps
-from elastic_transcoder.claims import Claim, LeaseLost
+from elastic_transcoder.worker.claims import Claim, LeaseLost
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 
-from elastic_transcoder.ffmpeg import Encoding
+from elastic_transcoder.worker.ffmpeg import Encoding
 from sound.examination import Examiner
 from sound.measure import Measured, Unreadable, measure
 

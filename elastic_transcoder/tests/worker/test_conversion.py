@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from elastic_transcoder import conversion, ffmpeg
-from elastic_transcoder.conversion import Limits
+from elastic_transcoder.worker import conversion, ffmpeg
+from elastic_transcoder.worker.conversion import Limits
 
 LIMITS = {
     "time_s": 60.0,

@@ -21,11 +21,12 @@ from django.conf import settings
 from django.db import transaction
 
 import buckets
-from elastic_transcoder import claims, conversion, failures, ffmpeg, notices, proof
-from elastic_transcoder.claims import Claim
-from elastic_transcoder.failures import Failure
-from elastic_transcoder.hold import Hold
+from elastic_transcoder import notices
 from elastic_transcoder.models import Job, JobOutput, Pipeline
+from elastic_transcoder.worker import claims, conversion, failures, ffmpeg, proof
+from elastic_transcoder.worker.claims import Claim
+from elastic_transcoder.worker.failures import Failure
+from elastic_transcoder.worker.hold import Hold
 from sound import probe
 from sound.examination import Examiner
 from sound.measure import Measured

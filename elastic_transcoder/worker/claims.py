@@ -21,8 +21,9 @@ from django.db.models import Min
 from django.utils import timezone
 
 import steps
-from elastic_transcoder import failures, notices
+from elastic_transcoder import notices
 from elastic_transcoder.models import Job, JobOutput, JobQuerySet, Pipeline
+from elastic_transcoder.worker import failures
 
 logger = logging.getLogger(__name__)
 
