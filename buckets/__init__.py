@@ -15,14 +15,16 @@ from buckets.errors import (
     ObjectMissing,
 )
 from buckets.folder import FolderBucket
-from buckets.interface import Bucket, ObjectInfo
+from buckets.interface import PLAIN, Bucket, Kept, ObjectInfo
 
 __all__ = [
+    "PLAIN",
     "Bucket",
     "BucketDenied",
     "BucketError",
     "BucketMissing",
     "BucketUnavailable",
+    "Kept",
     "KeyRefused",
     "ObjectExists",
     "ObjectInfo",

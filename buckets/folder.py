@@ -30,7 +30,7 @@ from buckets.errors import (
     ObjectExists,
     ObjectMissing,
 )
-from buckets.interface import LEFTOVER_AGE_S, ObjectInfo, ignore, is_key
+from buckets.interface import LEFTOVER_AGE_S, PLAIN, Kept, ObjectInfo, ignore, is_key
 
 _ASIDE = "%tmp"  # no key has this path
 _FOLDER_MODE = 0o770  # less the umask
@@ -103,12 +103,19 @@ class FolderBucket:
             self._copy(source, path, moved, key)
 
     def put(
-        self, key: str, path: Path, *, content_type: str, moved: Callable[[int], None] = ignore
+        self,
+        key: str,
+        path: Path,
+        *,
+        content_type: str,
+        moved: Callable[[int], None] = ignore,
+        kept: Kept = PLAIN,
     ) -> None:
         """See Bucket. On the same file system the file itself becomes the object.
 
-        ``content_type`` is not kept. What is stored is on the disk when this returns
-        (``fsync`` of the file and of its folders).
+        ``content_type`` is not stored. ``kept`` is ignored: folders know nothing of storage
+        classes, encryption and access lists, and every object is private. What is stored is on
+        the disk when this returns (``fsync`` of the file and of its folders).
         """
         if not is_key(key):
             raise KeyRefused("not the key of an object", bucket=self.name, key=key)

@@ -24,6 +24,25 @@ class ObjectInfo:
     content_type: str | None
 
 
+@dataclass(frozen=True)
+class Kept:
+    """How an object is to be kept, in S3's words; the empty text leaves it to the bucket.
+
+    With ``grants`` the object's access list holds exactly these and nothing for its owner:
+    pairs of a permission (``GrantRead``, ``GrantReadACP``, ``GrantWriteACP``,
+    ``GrantFullControl``) and a grantee (``id="…"``, ``emailAddress="…"`` or
+    ``uri="http://acs.amazonaws.com/groups/…"``). Source: API 2006-03-01, PutObject.
+    """
+
+    storage_class: str = ""  # "STANDARD", "REDUCED_REDUNDANCY"
+    encryption: str = ""  # "AES256", "aws:kms"
+    kms_key_id: str = ""  # with "aws:kms"; empty: the account's own key for S3
+    grants: tuple[tuple[str, str], ...] = ()
+
+
+PLAIN = Kept()
+
+
 def ignore(count: int) -> None:
     """Take a report of moved bytes and do nothing."""
 
@@ -66,13 +85,20 @@ class Bucket(Protocol):
         ...
 
     def put(
-        self, key: str, path: Path, *, content_type: str, moved: Callable[[int], None] = ignore
+        self,
+        key: str,
+        path: Path,
+        *,
+        content_type: str,
+        moved: Callable[[int], None] = ignore,
+        kept: Kept = PLAIN,
     ) -> None:
         """Store the file at ``path`` under ``key`` if that key is free, whole or not at all.
 
         The file may become the object itself, so it is not written to any more; deleting it
         is fine. ``moved`` as in fetch; a repeated part is taken back as a negative number,
-        0 says that work goes on. Raises ObjectExists, KeyRefused and BucketMissing.
+        0 says that work goes on. A bucket that could keep the object as ``kept`` says but will
+        not is denied. Raises ObjectExists, KeyRefused and BucketMissing.
         """
         ...
 

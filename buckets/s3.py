@@ -46,7 +46,7 @@ from buckets.errors import (
     ObjectExists,
     ObjectMissing,
 )
-from buckets.interface import LEFTOVER_AGE_S, ObjectInfo, ignore, is_key
+from buckets.interface import LEFTOVER_AGE_S, PLAIN, Kept, ObjectInfo, ignore, is_key
 
 # Seconds for the connection, and for the next byte. A page that meets a dead server answers
 # after about five seconds: three attempts and the pauses between them.
@@ -66,6 +66,9 @@ TRANSFER = TransferConfig(
 )
 # What XML 1.0 cannot carry, and so neither can DeleteObjects.
 _NOT_IN_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What a header carries unchanged, and a grantee in one; quotes inside quotes have no spelling.
+_IN_HEADER = re.compile("[ -~]+")
+_GRANTEE = re.compile('(?:id|emailAddress|uri)="[ !#-~]+"')
 
 _NO_CREDENTIALS = (
     NoCredentialsError,
@@ -80,6 +83,8 @@ _DENIED_CODES = {
     "TokenRefreshRequired",
     "PermanentRedirect",
     "IllegalLocationConstraintException",
+    "AccessControlListNotSupported",  # grants, for a bucket whose ACLs are disabled
+    "UnresolvableGrantByEmailAddress",
 }
 _UNAVAILABLE_CODES = {"RequestTimeout", "Throttling", "SlowDown", "BadDigest", "IncompleteBody"}
 
@@ -169,7 +174,7 @@ def _as_bucket_error(error: ClientError, bucket: str, key: str | None) -> Bucket
         kind: type[BucketError] = BucketMissing
     elif code in _UNAVAILABLE_CODES or status == 429 or (status >= 500 and status != 501):
         kind = BucketUnavailable
-    elif code in _DENIED_CODES or status in (301, 307, 401, 403):
+    elif code in _DENIED_CODES or status in (301, 307, 401, 403) or code.startswith("KMS."):
         kind = BucketDenied
     elif status == 404:
         kind = BucketMissing if key is None else ObjectMissing
@@ -223,7 +228,13 @@ class S3Bucket:
                 raise
 
     def put(
-        self, key: str, path: Path, *, content_type: str, moved: Callable[[int], None] = ignore
+        self,
+        key: str,
+        path: Path,
+        *,
+        content_type: str,
+        moved: Callable[[int], None] = ignore,
+        kept: Kept = PLAIN,
     ) -> None:
         """See Bucket. Large files go in parts, which are taken back when one fails.
 
@@ -231,9 +242,14 @@ class S3Bucket:
         although BucketUnavailable was raised; the next put of the key then finds it taken.
         """
         self._require_key(key, KeyRefused)
+        asked = _as_asked(kept)
+        if not all(_IN_HEADER.fullmatch(value) for value in asked.values()) or not all(
+            _GRANTEE.fullmatch(grantee) for _, grantee in kept.grants
+        ):
+            raise BucketDenied("no request can ask for that", bucket=self.name, key=key)
         for _ in range(_PUT_ATTEMPTS):
             mark = uuid.uuid4().hex
-            arguments = {"ContentType": content_type, "Metadata": {_MARK: mark}}
+            arguments = {"ContentType": content_type, "Metadata": {_MARK: mark}, **asked}
             subscribers = [ProgressCallbackInvoker(moved)]
             try:
                 with (
@@ -405,6 +421,19 @@ class _Download(RawIOBase):
         if not self.closed:
             self._body.close()
         super().close()
+
+
+def _as_asked(kept: Kept) -> dict[str, str]:
+    """Return the arguments of PutObject and CreateMultipartUpload that say so."""
+    asked = {
+        "StorageClass": kept.storage_class,
+        "ServerSideEncryption": kept.encryption,
+        "SSEKMSKeyId": kept.kms_key_id,
+    }
+    for permission in dict(kept.grants):
+        grantees = [grantee for granted, grantee in kept.grants if granted == permission]
+        asked[permission] = ", ".join(grantees)
+    return {name: value for name, value in asked.items() if value}
 
 
 def _status(error: BucketError) -> int:

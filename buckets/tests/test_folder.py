@@ -15,6 +15,7 @@ from buckets import (
     BucketMissing,
     BucketUnavailable,
     FolderBucket,
+    Kept,
     ObjectExists,
     ObjectMissing,
     folder,
@@ -61,6 +62,15 @@ def test_put_and_fetch_copy_no_byte_on_one_file_system(bucket, source, tmp_path)
     assert stored.samefile(source)
     assert stored.samefile(tmp_path / "fetched")
     assert stored.stat().st_mode & 0o777 == 0o440
+
+
+def test_a_folder_knows_nothing_of_grants_and_keeps_the_object_private(bucket, source, tmp_path):
+    everybody = 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'
+    kept = Kept("REDUCED_REDUNDANCY", "aws:kms", "a key", (("GrantRead", everybody),))
+    put(bucket, "a/song.mp3", source, kept=kept)
+    with bucket.open("a/song.mp3") as stored:
+        assert stored.read() == b"sound" * 1000
+    assert (tmp_path / "bucket/a/song.mp3").stat().st_mode & 0o007 == 0
 
 
 def test_whoever_fetched_a_file_laid_in_by_hand_cannot_change_it(bucket, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 
 import buckets.s3
-from buckets import BucketDenied, BucketMissing, BucketUnavailable, ObjectExists
+from buckets import BucketDenied, BucketMissing, BucketUnavailable, Kept, ObjectExists
 from buckets.tests.s3_server import break_off, do_right, lose_answer, refuse
 
 pytest_plugins = ["buckets.tests.s3_server"]
@@ -114,6 +114,92 @@ def test_s2_parts_that_a_dead_process_left_are_swept_after_a_day(bucket, client,
     assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket.name)
 
 
+ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+
+@pytest.fixture(params=["small", "large"])
+def sound(request):
+    """A file that goes in one piece, and one that goes in parts."""
+    return request.getfixturevalue(request.param)
+
+
+def test_an_object_gets_exactly_the_grants_asked_for(bucket, client, sound):
+    kept = Kept(
+        grants=(
+            ("GrantRead", f'uri="{ALL_USERS}"'),
+            ("GrantReadACP", 'id="1234abcd"'),
+            ("GrantWriteACP", 'id="1234abcd"'),
+            ("GrantFullControl", 'id="5678"'),
+        )
+    )
+    put(bucket, "song.wav", sound, kept=kept)
+    grants = client.get_object_acl(Bucket=bucket.name, Key="song.wav")["Grants"]
+    assert {
+        (grant["Grantee"].get("URI") or grant["Grantee"]["ID"], grant["Permission"])
+        for grant in grants
+    } == {
+        (ALL_USERS, "READ"),
+        ("1234abcd", "READ_ACP"),
+        ("1234abcd", "WRITE_ACP"),
+        ("5678", "FULL_CONTROL"),
+    }
+
+
+def test_several_may_have_the_same_permission(bucket, s3, sound):
+    # moto shows only the first of them.
+    grants = (("GrantRead", f'uri="{ALL_USERS}"'), ("GrantRead", 'emailAddress="a@example.org"'))
+    put(bucket, "song.wav", sound, kept=Kept(grants=grants))
+    wanted = f'uri="{ALL_USERS}", emailAddress="a@example.org"'
+    sent = [request.get("HTTP_X_AMZ_GRANT_READ") for request in s3.requests]
+    assert [value for value in sent if value] == [wanted]
+
+
+def test_without_more_words_nothing_but_the_bytes_and_their_type_is_sent(bucket, s3, sound):
+    put(bucket, "song.wav", sound)
+    told = tuple(f"HTTP_X_AMZ_{word}" for word in ("ACL", "GRANT", "STORAGE", "SERVER_SIDE"))
+    sent = [name for request in s3.requests for name in request]
+    assert "HTTP_IF_NONE_MATCH" in sent
+    assert [name for name in sent if name.startswith(told)] == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "member", "value"),
+    [
+        (Kept(storage_class="REDUCED_REDUNDANCY"), "StorageClass", "REDUCED_REDUNDANCY"),
+        (Kept(storage_class="STANDARD"), "StorageClass", None),  # S3 does not say so
+        (Kept(encryption="AES256"), "ServerSideEncryption", "AES256"),
+        (Kept(encryption="aws:kms"), "ServerSideEncryption", "aws:kms"),
+        (Kept(encryption="aws:kms", kms_key_id="arn:aws:kms:x"), "SSEKMSKeyId", "arn:aws:kms:x"),
+    ],
+)
+def test_an_object_is_kept_as_asked(bucket, client, sound, kept, member, value):
+    put(bucket, "song.wav", sound, kept=kept)
+    assert client.head_object(Bucket=bucket.name, Key="song.wav").get(member) == value
+
+
+def test_a_grant_in_a_bucket_without_access_lists_stores_nothing(bucket, s3, sound):
+    refusal = refuse("400 Bad Request", "AccessControlListNotSupported")
+    s3.faults.append(("POST" if sound.name == "large" else "PUT", refusal))
+    with pytest.raises(BucketDenied):
+        put(bucket, "song.wav", sound, kept=Kept(grants=(("GrantRead", f'uri="{ALL_USERS}"'),)))
+    assert bucket.stat("song.wav") is None
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        Kept(grants=(("GrantRead", 'id="line\r\nbreak"'),)),
+        Kept(grants=(("GrantRead", 'id="\u0394"'),)),
+        Kept(grants=(("GrantRead", f'id="a", uri="{ALL_USERS}"'),)),
+        Kept(encryption="aws:kms", kms_key_id="arn:\n"),
+    ],
+)
+def test_what_no_header_can_hold_is_denied_before_anything_is_sent(bucket, s3, small, kept):
+    with pytest.raises(BucketDenied):
+        put(bucket, "song.wav", small, kept=kept)
+    assert s3.requests == []
+
+
 def test_a_put_in_the_way_of_a_delete_is_repeated(bucket, s3, small):
     s3.faults.append(("PUT", refuse("409 Conflict", "ConditionalRequestConflict")))
     put(bucket, "song.wav", small)
@@ -172,6 +258,9 @@ def test_s3_a_hiccup_is_not_noticed(bucket, s3, small, refusal):
         ("403 Forbidden", "RequestTimeTooSkewed", BucketDenied),
         ("400 Bad Request", "ExpiredToken", BucketDenied),
         ("400 Bad Request", "AuthorizationHeaderMalformed", BucketDenied),
+        ("400 Bad Request", "AccessControlListNotSupported", BucketDenied),
+        ("400 Bad Request", "UnresolvableGrantByEmailAddress", BucketDenied),
+        ("400 Bad Request", "KMS.DisabledException", BucketDenied),
         ("404 Not Found", "NoSuchBucket", BucketMissing),
     ],
 )
