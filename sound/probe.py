@@ -43,9 +43,13 @@ class Sound:
     duration_ms: int
     lossless: bool
     tags: dict[str, str]  # lower-case names, cleaned and cut
-    has_picture: bool
+    pictures: int  # attached to the file; always fewer than MAX_STREAMS
     has_video: bool
     tracks: int
+
+    @property
+    def has_picture(self) -> bool:
+        return self.pictures > 0
 
 
 def probe(path: Path, *, examiner: Examiner | None = None) -> Sound:

@@ -127,7 +127,7 @@ def _look(
         "duration_ms": round(counted * 1000),
         "lossless": context.name in lossless,
         "tags": _tags(container, stream),
-        "has_picture": bool(pictures),
+        "pictures": len(pictures),
         "has_video": len(container.streams.video) > len(pictures),
         "tracks": len(container.streams.audio),
     }
