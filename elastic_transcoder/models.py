@@ -153,6 +153,10 @@ class Job(models.Model):
             if not waiting.update(status=Job.Status.CANCELED, finish_time_ms=now_ms):
                 return False
             JobOutput.objects.filter(job_id=self.pk).update(status=Job.Status.CANCELED)
+            for job in Job.objects.filter(pk=self.pk).only("playlists"):
+                for playlist in job.playlists:
+                    playlist["Status"] = Job.Status.CANCELED.value
+                job.save(update_fields=["playlists"])
         return True
 
 

@@ -120,6 +120,8 @@ def body(job: Job, state: str, outputs: list[JobOutput]) -> dict[str, Any]:
     if job.output_key_prefix:
         document["outputKeyPrefix"] = job.output_key_prefix
     document["outputs"] = [_output(output, state) for output in outputs]
+    if job.playlists:
+        document["playlists"] = [_playlist(playlist, state) for playlist in job.playlists]
     if job.user_metadata:
         document["userMetadata"] = job.user_metadata
     return document
@@ -145,6 +147,19 @@ def _output(output: JobOutput, state: str) -> dict[str, Any]:
         member["errorCode"] = output.error_code
     if is_final and output.status == Job.Status.COMPLETE and output.duration_ms is not None:
         member["duration"] = -(-output.duration_ms // 1000)
+    return member
+
+
+def _playlist(playlist: dict[str, Any], state: str) -> dict[str, Any]:
+    is_final = state in (COMPLETED, ERROR)
+    member = {
+        "name": playlist["Name"],
+        "format": playlist["Format"],
+        "outputKeys": playlist["OutputKeys"],
+        "status": playlist["Status"] if is_final else Job.Status.PROGRESSING.value,
+    }
+    if is_final and playlist.get("StatusDetail"):
+        member["statusDetail"] = playlist["StatusDetail"]
     return member
 
 

@@ -34,7 +34,9 @@ CLONE_NEWNET = 0x40000000
 CLONE_THREAD = 0x00010000
 # Files may belong to another user than the one the service runs as; Landlock is the fence there.
 KEPT_CAPABILITIES = {1, 2}  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-OPEN_FILES = 256
+OPEN_FILES = 512
+# Of each thread; libc takes its default from the limit. FFmpeg starts two for every input.
+STACK_BYTES = 1 << 20
 
 # What every program needs to start at all.
 SYSTEM = (
@@ -172,6 +174,7 @@ def limit(memory_bytes: int, cpu_s: int, file_bytes: int) -> None:
     for kind, soft, hard in (
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
+        (resource.RLIMIT_STACK, STACK_BYTES, STACK_BYTES),
         (resource.RLIMIT_FSIZE, file_bytes, file_bytes),
         (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
         (resource.RLIMIT_AS, memory_bytes, memory_bytes),

@@ -35,6 +35,7 @@ class Measured:
     first_samples: int  # decoded from the first second (all, when the sound was hashed)
     last_samples: int  # decoded from the last second
     sound_sha256: str | None  # of all decoded samples, when asked for
+    pictures: int  # attached to the sound
     size_bytes: int
     sha256: str  # of the file
 

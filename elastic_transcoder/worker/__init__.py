@@ -10,9 +10,10 @@ from django.conf import settings
 
 import steps
 from elastic_transcoder.worker import claims, ffmpeg, workspace
-from elastic_transcoder.worker.attempt import Attempt, Later
+from elastic_transcoder.worker.attempt import Attempt
 from elastic_transcoder.worker.claims import Claim, LeaseLost
 from elastic_transcoder.worker.hold import Hold, Stopped
+from elastic_transcoder.worker.in_hand import Later
 
 logger = logging.getLogger(__name__)
 

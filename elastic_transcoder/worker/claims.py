@@ -175,13 +175,23 @@ def fail(output: JobOutput, failure: failures.Failure) -> None:
 def finish(job: Job) -> None:
     """End a job whose outputs are all final; the caller holds it, in a transaction.
 
-    Its status, its outputs' and the notice rows are committed together.
+    Its status, its outputs' and the notice rows are committed together. A playlist that has not
+    come to its end by now has lost an output.
     """
-    outputs = list(job.outputs.all())
-    is_good = all(output.status == Job.Status.COMPLETE for output in outputs)
+    lost = failures.OUTPUT_OF_PLAYLIST_FAILED
+    job.playlists = [
+        playlist
+        if playlist["Status"] in Job.FINAL
+        else playlist | {"Status": Job.Status.ERROR.value, "StatusDetail": lost.detail()}
+        for playlist in job.playlists
+    ]
+    parts = [output.status for output in job.outputs.all()]
+    parts += [playlist["Status"] for playlist in job.playlists]
+    is_good = all(status == Job.Status.COMPLETE for status in parts)
     status = Job.Status.COMPLETE if is_good else Job.Status.ERROR
     Job.objects.filter(pk=job.pk).update(
         status=status,
+        playlists=job.playlists,
         finish_time_ms=now_ms(),
         progress=100 if is_good else job.progress,
         lease_owner="",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sound import sandbox
 
-LOG_BYTES = 64 * 1024  # of the end, where the numbers are
+LOG_BYTES = 256 * 1024  # of the end, where the numbers are
 KEPT_LOG_BYTES = 2048  # of what people may see
 LINE_BYTES = 4096
 # Never fill the disk that others need too.
@@ -40,7 +40,8 @@ class Outcome:
     # done, failed, crashed, stalled, timed_out, too_long, too_large or disk_full
     ended: str = "done"
     returncode: int | None = None
-    decoded_samples: int | None = None  # of one channel, at the source's rate
+    # By input, from 0: samples of one channel, at the input's rate.
+    decoded_samples: dict[int, int] = field(default_factory=dict)
     # The decoder changed its mind about the rate: samples at one rate are not all of them.
     changed_rate: bool = False
     encoded_samples: dict[int, int] = field(default_factory=dict)  # by output, from 0
@@ -145,14 +146,14 @@ class _Watch:
     def outcome(self, returncode: int) -> Outcome:
         log = self._log.decode("utf-8", "replace")
         ended = self.ended or _ended(returncode, log)
-        decoded = re.findall(r"Input stream #0:\d+ \(audio\):.*\((\d+) samples\)", log)
+        decoded = re.findall(r"Input stream #(\d+):\d+ \(audio\):.*\((\d+) samples\)", log)
         encoded = re.findall(
             r"Output stream #(\d+):0 \(audio\): \d+ frames encoded \((\d+) samples\)", log
         )
         return Outcome(
             ended=ended,
             returncode=returncode,
-            decoded_samples=int(decoded[-1]) if decoded else None,
+            decoded_samples={int(number): int(count) for number, count in decoded},
             changed_rate=self._changed_rate,
             encoded_samples={int(number): int(count) for number, count in encoded},
             log=cleaned(log, self._folder),

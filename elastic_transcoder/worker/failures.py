@@ -11,6 +11,7 @@ import uuid
 from dataclasses import dataclass
 
 from buckets import BucketDenied, BucketMissing
+from elastic_transcoder.worker.protection import BadContentKey
 
 DETAIL_MAX = 255  # characters, API 2012-09-25, JobOutput.StatusDetail
 
@@ -61,6 +62,28 @@ def of_output_bucket(error: Exception, bucket: str, key: str) -> Failure:
     return _of_object(3000, "The output object could not be written", bucket, key)
 
 
+def picture_unreadable(bucket: str, key: str) -> Failure:
+    return _of_object(4010, "The album art cannot be read", bucket, key)
+
+
+def picture_too_large(bucket: str, key: str) -> Failure:
+    return _of_object(4012, "The album art is larger than 4096 x 3072", bucket, key)
+
+
+def picture_too_big(bucket: str, key: str, size_bytes: int) -> Failure:
+    return _of_object(4005, f"The album art has {size_bytes} bytes, too many", bucket, key)
+
+
+def embedded_picture_unreadable(detail: str) -> Failure:
+    return Failure(4011, f"Artwork of the input cannot be read: {detail}. [unsupported]")
+
+
+def embedded_picture_too_large(detail: str) -> Failure:
+    return Failure(4013, f"Artwork of the input is too large: {detail}. [unsupported]")
+
+
+TOO_MANY_PICTURES = Failure(4009, "The result would carry more than 20 pictures. [unsupported]")
+
 # Reason of sound.probe.NotSound -> code.
 _OF_PROBE = {
     "empty": (4000, "The input is empty"),
@@ -90,6 +113,19 @@ NO_SOUND = Failure(4007, "No sound could be decoded. [damaged]")
 TOO_MANY_ATTEMPTS = Failure(9999, "Every attempt was cut off. [internal]")
 STORE_DOWN = Failure(3000, "The store did not answer for a day. [internal]")
 NO_PIPELINE = Failure(9999, "The pipeline no longer exists. [internal]")
+
+
+SOUND_IN_SOME_INPUTS = Failure(4026, "Some inputs have sound and some have none. [no_audio]")
+VIDEO_IN_SOME_INPUTS = Failure(4025, "Some inputs have video and some have none. [unsupported]")
+TOO_LONG_TOGETHER = Failure(4022, "The inputs together are longer than allowed. [too_long]")
+CLIP_AFTER_END = Failure(4014, "The clip starts after the end of the input. [unsupported]")
+
+
+def bad_content_key(error: BadContentKey) -> Failure:
+    return Failure(error.code, f"The content protection cannot be applied: {error.sentence}.")
+
+
+OUTPUT_OF_PLAYLIST_FAILED = Failure(1001, "An output of the playlist failed.")
 
 
 def not_encodable(sentence: str) -> Failure:

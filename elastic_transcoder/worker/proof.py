@@ -7,16 +7,19 @@ every sample is equal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 
-from elastic_transcoder.worker.ffmpeg import Encoding
+from elastic_transcoder.worker.command import Recipe
+from elastic_transcoder.worker.conversion import Outcome
+from elastic_transcoder.worker.encoding import Encoding
 from sound.examination import Examiner
 from sound.measure import Measured, Unreadable, measure
+from sound.probe import Sound
 
 TOLERANCE_MS = 100
 # An edge of one second must decode to this part of it at least; codecs begin with silence cut off.
@@ -25,10 +28,9 @@ EDGE_PART = 0.9
 
 @dataclass(frozen=True)
 class Source:
-    """What was decoded: how long, and the SHA-256 of its samples in one format, if asked for."""
+    """What an encoder was given: how much, and the SHA-256 of its samples, if it was asked for."""
 
     duration_ms: float | None  # None: not known, so nothing can be proven
-    hash_format: str | None = None  # s16 or s32
     sound_sha256: str | None = None
 
 
@@ -36,18 +38,60 @@ class NotProven(Exception):
     """The result is not what was ordered; the text says in which point."""
 
 
-def prove(
-    path: Path, encoding: Encoding, source: Source, examiner: Examiner, *, is_copy: bool
-) -> Measured:
-    """Return the facts of the result at ``path`` when all is right. Raises NotProven.
+class NothingWanted(Exception):
+    """A clip begins where its input has ended."""
 
-    ``is_copy``: the very samples of the source must be in it.
+
+def source(outcome: Outcome, number: int, recipe: Recipe, sounds: Sequence[Sound]) -> Source:
+    """Return what the encoder of output ``number`` was given, by FFmpeg's own account."""
+    digest = _read_hash(recipe.sound_hash[1]) if recipe.sound_hash else None
+    if outcome.changed_rate:
+        # The decoder's samples are of several lengths; those the encoder got are of one. Where
+        # something was cut, though, the cuts were counted in the former.
+        encoded = outcome.encoded_samples.get(number)
+        is_plain = len(sounds) == 1 and recipe.clips[0].is_whole
+        rate = recipe.encoding.sample_rate_hz
+        return Source(encoded * 1000 / rate if encoded and is_plain else None, digest)
+    parts_ms = _parts_ms(outcome.decoded_samples, recipe, sounds)
+    if parts_ms is None:
+        return Source(None, digest)
+    return Source(0.0 if 0.0 in parts_ms else sum(parts_ms), digest)
+
+
+def _parts_ms(
+    decoded: Mapping[int, int], recipe: Recipe, sounds: Sequence[Sound]
+) -> list[float] | None:
+    parts = []
+    for number, (sound, clip) in enumerate(zip(sounds, recipe.clips, strict=True)):
+        if number not in decoded:
+            return None
+        # Decoding may have ended with the clip; then it was long enough.
+        parts.append(clip.length_ms(decoded[number] * 1000 / sound.sample_rate_hz))
+    return parts
+
+
+def _read_hash(file: Path) -> str | None:
+    # "SHA256=<digest>". Source: FFmpeg, hash muxer.
+    text = file.read_text().strip() if file.exists() else ""
+    return text.partition("=")[2] or None
+
+
+def prove(recipe: Recipe, source: Source, examiner: Examiner) -> Measured:
+    """Return the facts of the file that ``recipe`` made when all is right.
+
+    Where the recipe asks for the hash of the sound, the very samples must be in it. Raises
+    NotProven, and NothingWanted when there was no sound to encode.
     """
+    if source.duration_ms == 0.0:
+        raise NothingWanted
+    path, encoding = recipe.path, recipe.encoding
     if not path.exists() or path.stat().st_size == 0:
         raise NotProven("nothing was written")
-    hash_format = source.hash_format if is_copy else None
+    is_copy = recipe.sound_hash is not None
     try:
-        facts = measure(path, examiner, hash_format=hash_format)
+        facts = measure(
+            path, examiner, hash_format=recipe.sound_hash[0] if recipe.sound_hash else None
+        )
     except Unreadable as error:
         raise NotProven(f"unreadable, {error}") from error
     for what, found, wanted in (
@@ -55,6 +99,7 @@ def prove(
         ("codec", facts.codec, encoding.codec.decoders),
         ("channels", facts.channels, (encoding.channels,)),
         ("sample rate", facts.sample_rate_hz, (encoding.sample_rate_hz,)),
+        ("pictures", facts.pictures, (len(recipe.pictures),)),
         ("bits", facts.bits, (encoding.bits, None) if encoding.bits is None else (encoding.bits,)),
     ):
         if found not in wanted:
@@ -116,15 +161,13 @@ class Provers:
                 examiner.close()
         self._pool.shutdown(cancel_futures=True)
 
-    def start(
-        self, path: Path, encoding: Encoding, source: Source, *, is_copy: bool
-    ) -> Future[Measured]:
+    def start(self, recipe: Recipe, source: Source) -> Future[Measured]:
         """Begin to ``prove()``; the result of what is returned is that of it."""
-        return self._pool.submit(self._prove, path, encoding, source, is_copy)
+        return self._pool.submit(self._prove, recipe, source)
 
-    def _prove(self, path: Path, encoding: Encoding, source: Source, is_copy: bool) -> Measured:
+    def _prove(self, recipe: Recipe, source: Source) -> Measured:
         examiner = self._free.get()
         try:
-            return prove(path, encoding, source, examiner, is_copy=is_copy)
+            return prove(recipe, source, examiner)
         finally:
             self._free.put(examiner)

@@ -29,6 +29,8 @@ def measure(path: Path, *, options: Mapping[str, str], hash_format: str | None) 
             if not container.streams.audio:
                 return {"error": "no sound track"}
             facts = _read(container, container.streams.audio[0], hash_format)
+            # Nothing of ours has moving pictures.
+            facts["pictures"] = len(container.streams.video)
     except (av.error.FFmpegError, ValueError, OSError) as error:
         return {"error": f"cannot be read: {error}"[:200]}
     facts["size_bytes"] = path.stat().st_size

@@ -44,7 +44,7 @@ def test_the_decoded_samples_are_read_from_the_end_of_the_log(convert, tmp_path,
         ]
     )  # fmt: skip
     assert (outcome.ended, outcome.returncode) == ("done", 0)
-    assert outcome.decoded_samples == 44100
+    assert outcome.decoded_samples == {0: 44100}
     assert outcome.encoded_samples == {0: 22050}
     assert not outcome.changed_rate
 

@@ -30,14 +30,13 @@ for name, value in zip(("BUCKETS_DIR", "WORK_DIR", "NUDGE_DIR"), sys.argv[1:4]):
     setattr(settings, name, Path(value))
 import steps
 from elastic_transcoder import worker
-    from elastic_transcoder.worker import attempt, claims
+from elastic_transcoder.worker import attempt, claims, in_hand
 place = sys.argv[4]
 def reached(*args, **kwargs):
     print("reached", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
-holder = {"finish": claims}.get(place, attempt.Attempt)
-if place == "prove":
-    holder = attempt.proof
+holders = {"finish": claims, "prove": attempt.proof, "complete": in_hand.JobInHand}
+holder = holders.get(place, attempt.Attempt)
 if place != "wait":
     setattr(holder, place, reached)
 from steps import stop
@@ -108,7 +107,7 @@ def keys() -> list[str]:
 
 @pytest.mark.parametrize(
     ("place", "stored"),
-    [("_fetch", 0), ("_progressed", 0), ("prove", 0), ("_complete", 1), ("finish", 2)],
+    [("_fetch", 0), ("_progressed", 0), ("prove", 0), ("complete", 1), ("finish", 2)],
 )
 def test_k1_a_worker_killed_anywhere_loses_nothing_and_doubles_nothing(
     submit, tone, transcode, start_worker, settings, place, stored

@@ -4,7 +4,9 @@ import pytest
 
 from elastic_transcoder import presets
 from elastic_transcoder.tests.conftest import run_ffmpeg
-from elastic_transcoder.worker import ffmpeg
+from elastic_transcoder.worker import command, ffmpeg
+from elastic_transcoder.worker.command import Recipe
+from elastic_transcoder.worker.encoding import NotEncodable, encoding_of
 from elastic_transcoder.worker.proof import Source, prove
 from sound import kinds, probe
 from sound.examination import Examiner
@@ -21,7 +23,7 @@ SOUND = Sound(
     duration_ms=1000,
     lossless=True,
     tags={},
-    has_picture=False,
+    pictures=0,
     has_video=False,
     tracks=1,
 )
@@ -39,14 +41,12 @@ def preset(container: str, codec: str, **audio) -> dict:
 def make_and_prove(source, settings: dict, folder):
     """Encode for real and hold the result against what was planned."""
     found = probe.probe(source)
-    encoding = ffmpeg.encoding(settings, found)
-    (folder / "tags").write_text(ffmpeg.tag_file({}))
-    arguments = ffmpeg.arguments(source, folder / "tags", [(encoding, folder / "result")])
-    run_ffmpeg(*arguments)
+    encoding = encoding_of(settings, found)
+    (folder / "tags").write_text(command.tag_file({}))
+    recipe = Recipe(encoding, folder / "result")
+    run_ffmpeg(*command.arguments([(source, found)], folder / "tags", [recipe]))
     with Examiner(folder) as examiner:
-        facts = prove(
-            folder / "result", encoding, Source(found.duration_ms), examiner, is_copy=False
-        )
+        facts = prove(recipe, Source(found.duration_ms), examiner)
     return encoding, facts
 
 
@@ -115,7 +115,7 @@ def test_every_container_and_codec_of_the_api_can_be_made(tone, tmp_path, contai
 )
 def test_f10_a_rate_the_codec_lacks_becomes_the_next_lower_one(codec, container, given, made):
     settings = preset(container, codec, BitRate="128")
-    assert ffmpeg.encoding(settings, sound(sample_rate_hz=given)).sample_rate_hz == made
+    assert encoding_of(settings, sound(sample_rate_hz=given)).sample_rate_hz == made
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_f11_more_channels_than_fit_are_mixed_and_that_is_said(
     codec, container, asked, given, made, is_said
 ):
     settings = preset(container, codec, BitRate="128", Channels=asked)
-    encoding = ffmpeg.encoding(settings, sound(channels=given))
+    encoding = encoding_of(settings, sound(channels=given))
     assert encoding.channels == made
     assert bool(encoding.notes) == is_said
 
@@ -153,18 +153,12 @@ def test_one_channel_becomes_two_identical_ones(tone, tmp_path):
     ("given", "made"), [(8, 16), (16, 16), (20, 24), (24, 24), (32, 24), (None, 16)]
 )
 def test_flac_without_depth_keeps_the_inputs_depth_up_to_24(given, made):
-    assert ffmpeg.encoding(preset("flac", "flac"), sound(bits=given)).bits == made
+    assert encoding_of(preset("flac", "flac"), sound(bits=given)).bits == made
 
 
 def test_a_profile_without_encoder_is_replaced_and_said():
     settings = preset("mp4", "AAC", BitRate="64", CodecOptions={"Profile": "HE-AAC"})
-    assert "HE-AAC" in ffmpeg.encoding(settings, SOUND).notes[0]
-
-
-def test_f14_a_cover_is_left_out_with_a_note():
-    assert ffmpeg.encoding(preset("mp3", "mp3"), sound(has_picture=True)).notes == (
-        "Artwork of the input was left out.",
-    )
+    assert "HE-AAC" in encoding_of(settings, SOUND).notes[0]
 
 
 @pytest.mark.parametrize(
@@ -177,24 +171,25 @@ def test_f14_a_cover_is_left_out_with_a_note():
     ],
 )
 def test_a_result_without_sound_is_not_encodable(settings):
-    with pytest.raises(ffmpeg.NotEncodable):
-        ffmpeg.encoding(settings, SOUND)
+    with pytest.raises(NotEncodable):
+        encoding_of(settings, SOUND)
 
 
 def test_only_an_unchanged_lossless_result_is_a_copy():
     wav = preset("wav", "pcm", SampleRate="44100", Channels="2")
-    assert ffmpeg.encoding(wav, SOUND).is_copy_of(SOUND)
+    assert encoding_of(wav, SOUND).is_copy_of(SOUND)
     for other in (sound(bits=24), sound(channels=1), sound(sample_rate_hz=48000)):
-        assert not ffmpeg.encoding(wav, other).is_copy_of(other)
+        assert not encoding_of(wav, other).is_copy_of(other)
     lossy = sound(lossless=False, bits=None)
-    assert not ffmpeg.encoding(wav, lossy).is_copy_of(lossy)
+    assert not encoding_of(wav, lossy).is_copy_of(lossy)
     mp3 = preset("mp3", "mp3", BitRate="128")
-    assert not ffmpeg.encoding(mp3, SOUND).is_copy_of(SOUND)
+    assert not encoding_of(mp3, SOUND).is_copy_of(SOUND)
 
 
 def test_u15_files_are_named_as_files_and_only_they_may_be_opened(tmp_path):
-    encoding = ffmpeg.encoding(preset("mp3", "mp3"), SOUND)
-    argv = ffmpeg.arguments(tmp_path / "s", tmp_path / "t", [(encoding, tmp_path / "r")])
+    encoding = encoding_of(preset("mp3", "mp3"), SOUND)
+    recipe = Recipe(encoding, tmp_path / "r")
+    argv = command.arguments([(tmp_path / "s", SOUND)], tmp_path / "t", [recipe])
     assert argv.count(f"file:{tmp_path / 's'}") == 1
     before_input = argv[: argv.index("-i")]
     for option in ("-nostdin", "-protocol_whitelist", "-format_whitelist", "-max_streams"):
@@ -205,10 +200,11 @@ def test_u15_files_are_named_as_files_and_only_they_may_be_opened(tmp_path):
 
 def test_f17_tags_are_escaped_in_ffmpegs_own_form(tone, tmp_path):
     tags = {"title": "a=b;c#d\\e", "artist": "-y", "comment": "[CHAPTER]\n;x"}
-    encoding = ffmpeg.encoding(preset("flac", "flac"), SOUND)
-    (tmp_path / "tags").write_text(ffmpeg.tag_file(tags))
+    encoding = encoding_of(preset("flac", "flac"), SOUND)
+    (tmp_path / "tags").write_text(command.tag_file(tags))
     source = tone("a.wav", "-ac", "2")
-    run_ffmpeg(*ffmpeg.arguments(source, tmp_path / "tags", [(encoding, tmp_path / "r")]))
+    recipe = Recipe(encoding, tmp_path / "r")
+    run_ffmpeg(*command.arguments([(source, SOUND)], tmp_path / "tags", [recipe]))
     kept = probe.probe(tmp_path / "r").tags
     assert kept == {"title": "a=b;c#d\\e", "artist": "-y", "comment": "[CHAPTER] ;x"}
 

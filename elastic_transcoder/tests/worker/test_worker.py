@@ -13,7 +13,16 @@ from buckets import BucketDenied, BucketMissing, BucketUnavailable, bucket
 from elastic_transcoder import worker
 from elastic_transcoder.models import Job, JobOutput, Notice
 from elastic_transcoder.tests.conftest import FLAC, MP3, MP4, WAV, run_ffmpeg
-from elastic_transcoder.worker import attempt, claims, conversion, failures, ffmpeg, workspace
+from elastic_transcoder.worker import (
+    attempt,
+    claims,
+    conversion,
+    encoding,
+    failures,
+    in_hand,
+    intake,
+    workspace,
+)
 from elastic_transcoder.worker.hold import Hold
 from sound import probe
 from sound.examination import Examiner
@@ -80,9 +89,9 @@ def test_f28_lossless_to_lossless_is_held_sample_for_sample(
     sources = []
     prove = attempt.proof.prove
 
-    def spy(path, encoding, source, examiner, *, is_copy):
-        sources.append((source, is_copy))
-        return prove(path, encoding, source, examiner, is_copy=is_copy)
+    def spy(recipe, source, examiner):
+        sources.append((source, recipe.sound_hash is not None))
+        return prove(recipe, source, examiner)
 
     monkeypatch.setattr(attempt.proof, "prove", spy)
     job = transcode(submit(tone("a.flac", "-ac", "2"), WAV, FLAC, MP4))
@@ -250,7 +259,7 @@ def test_f8_too_long_a_sound_is_stopped_by_the_decoders_clock(
         settings.MAX_DURATION_S = 20
         return found
 
-    monkeypatch.setattr(attempt.probe, "probe", blind)
+    monkeypatch.setattr(intake.probe, "probe", blind)
     source = tone("long.flac", "-ac", "2", seconds=120)
     job = transcode(submit(source, MP3))
     assert details(job)[0][1] == 4002
@@ -274,7 +283,7 @@ def test_f9_the_budget_also_holds_while_writing(submit, tone, transcode, setting
     settings.OUTPUT_MAX_BYTES = 1_000_000
     # The prediction is wrong, because the header lies.
     monkeypatch.setattr(attempt, "SLACK_BYTES", 0)
-    monkeypatch.setattr(ffmpeg.Encoding, "predicted_bytes_per_s", 0)
+    monkeypatch.setattr(encoding.Encoding, "predicted_bytes_per_s", 0)
     job = transcode(submit(tone("a.flac", "-ac", "2", seconds=20), WAV, MP3))
     wav, mp3 = details(job)
     assert (wav[1], mp3[0]) == (4002, "Complete"), details(job)
@@ -314,9 +323,9 @@ def test_a_source_that_may_not_be_read_is_an_error(
     submit, tone, transcode, monkeypatch, error, code
 ):
     job = submit(tone("a.wav"), WAV)
-    real = attempt.buckets.bucket
+    real = intake.buckets.bucket
     monkeypatch.setattr(
-        attempt.buckets, "bucket", lambda name: Broken(error) if name == "in" else real(name)
+        intake.buckets, "bucket", lambda name: Broken(error) if name == "in" else real(name)
     )
     assert details(transcode(job))[0][1] == code
 
@@ -326,9 +335,9 @@ def test_a_target_that_may_not_be_written_is_an_error(
     submit, tone, transcode, monkeypatch, error, code
 ):
     job = submit(tone("a.wav"), WAV)
-    real = attempt.buckets.bucket
+    real = intake.buckets.bucket
     monkeypatch.setattr(
-        attempt.buckets, "bucket", lambda name: Broken(error) if name == "out" else real(name)
+        intake.buckets, "bucket", lambda name: Broken(error) if name == "out" else real(name)
     )
     assert details(transcode(job))[0][1] == code
 
@@ -338,16 +347,16 @@ def test_s3_a_store_that_is_away_makes_the_job_wait_and_costs_no_attempt(
     submit, tone, transcode, monkeypatch, side
 ):
     job = submit(tone("a.wav"), WAV)
-    real = attempt.buckets.bucket
+    real = intake.buckets.bucket
     monkeypatch.setattr(
-        attempt.buckets,
+        intake.buckets,
         "bucket",
         lambda name: Broken(BucketUnavailable) if name == side else real(name),
     )
     transcode(job)
     assert (job.status, job.lease_owner, job.attempts) == ("Progressing", "", 1)
     assert job.lease_until > timezone.now() + timedelta(seconds=5)
-    monkeypatch.setattr(attempt.buckets, "bucket", real)
+    monkeypatch.setattr(intake.buckets, "bucket", real)
     make_due(job)
     transcode(job)
     assert (job.status, job.attempts) == ("Complete", 1)
@@ -355,8 +364,8 @@ def test_s3_a_store_that_is_away_makes_the_job_wait_and_costs_no_attempt(
 
 def test_s3_a_store_that_is_away_for_a_day_ends_the_job(submit, tone, transcode, monkeypatch):
     job = submit(tone("a.wav"), WAV)
-    monkeypatch.setattr(attempt.buckets, "bucket", lambda name: Broken(BucketUnavailable))
-    monkeypatch.setattr(attempt, "PATIENCE_MS", -1)
+    monkeypatch.setattr(intake.buckets, "bucket", lambda name: Broken(BucketUnavailable))
+    monkeypatch.setattr(in_hand, "PATIENCE_MS", -1)
     assert details(transcode(job))[0][1] == 3000
 
 
@@ -408,18 +417,18 @@ def test_s7_a_key_taken_in_the_last_moment_is_not_overwritten(
 def test_s8_a_proven_leftover_of_our_own_is_adopted(submit, tone, transcode, monkeypatch):
     """The worker died after the object was stored, before its row said so."""
     job = submit(tone("a.wav", "-ac", "2"), WAV, MP4)
-    complete = attempt.Attempt._complete
+    complete = in_hand.JobInHand.complete
 
     def die(self, output):
         raise SystemError("power cut")
 
-    monkeypatch.setattr(attempt.Attempt, "_complete", die)
+    monkeypatch.setattr(in_hand.JobInHand, "complete", die)
     transcode(job)
     stored = keys()
     assert len(stored) == 1
     assert job.status == "Progressing"
 
-    monkeypatch.setattr(attempt.Attempt, "_complete", complete)
+    monkeypatch.setattr(in_hand.JobInHand, "complete", complete)
     make_due(job)
     transcode(job)
     assert (job.status, job.attempts) == ("Complete", 2), details(job)
@@ -434,16 +443,16 @@ def test_s8_a_proven_leftover_of_our_own_is_adopted(submit, tone, transcode, mon
 def test_f27_a_result_that_differs_is_not_published(submit, tone, transcode, monkeypatch):
     """The second output is given another sound than was decoded, both times."""
     job = submit(tone("a.wav", "-ac", "2", seconds=3), WAV, MP4)
-    arguments = attempt.ffmpeg.arguments
+    arguments = attempt.command.arguments
 
-    def shortened(source, tags, outputs, *, sound_hash=None):
-        argv = arguments(source, tags, outputs, sound_hash=sound_hash)
-        if f"file:{outputs[-1][1]}".endswith("result-2"):
-            at = argv.index(f"file:{outputs[-1][1]}")
+    def shortened(sources, tags, recipes):
+        argv = arguments(sources, tags, recipes)
+        if recipes[-1].path.name == "result-2":
+            at = argv.index(f"file:{recipes[-1].path}")
             argv[at:at] = ["-t", "1"]
         return argv
 
-    monkeypatch.setattr(attempt.ffmpeg, "arguments", shortened)
+    monkeypatch.setattr(attempt.command, "arguments", shortened)
     transcode(job)
     wav, mp4 = details(job)
     assert wav[0] == "Complete"
@@ -561,16 +570,16 @@ def test_k4_what_a_late_finisher_stored_is_adopted_by_its_successor(
     submit, tone, transcode, monkeypatch
 ):
     job = submit(tone("a.wav", "-ac", "2"), WAV)
-    real_put = attempt.Attempt._complete
+    real_put = in_hand.JobInHand.complete
 
     def taken_over(self, output):
         Job.objects.filter(pk=job.pk).update(
             lease_owner="dead", lease_until=timezone.now() - timedelta(seconds=1)
         )
-        monkeypatch.setattr(attempt.Attempt, "_complete", real_put)
+        monkeypatch.setattr(in_hand.JobInHand, "complete", real_put)
         real_put(self, output)
 
-    monkeypatch.setattr(attempt.Attempt, "_complete", taken_over)
+    monkeypatch.setattr(in_hand.JobInHand, "complete", taken_over)
     transcode(job)
     assert (job.status, job.attempts) == ("Complete", 2), details(job)
     assert len(keys()) == 1
@@ -582,10 +591,10 @@ def test_k5_a_job_that_fails_every_attempt_ends_in_error_and_others_go_on(
     bad = submit(tone("a.wav"), WAV)
     fetch = attempt.Attempt._fetch
 
-    def die(self, bucket_name):
+    def die(self, *arguments):
         if self._job.pk == bad.pk:
             raise SystemError("killed")
-        fetch(self, bucket_name)
+        fetch(self, *arguments)
 
     monkeypatch.setattr(attempt.Attempt, "_fetch", die)
     good = submit(tone("a.wav"), WAV)
@@ -689,7 +698,7 @@ def test_k6_a_worker_without_ffmpeg_touches_no_job(submit, tone, pipeline, setti
     job = submit(tone("a.wav"), WAV)
     monkeypatch.setattr(worker, "_prepared_by", None)
     settings.FFMPEG_BINARY = "/no/such/ffmpeg"
-    with pytest.raises(ffmpeg.FFmpegMissing):
+    with pytest.raises(worker.ffmpeg.FFmpegMissing):
         worker.transcode()
     job.refresh_from_db()
     assert (job.status, job.attempts) == ("Submitted", 0)

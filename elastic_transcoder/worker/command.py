@@ -1,0 +1,121 @@
+"""FFmpeg's arguments for one run: all inputs decoded once, all outputs written.
+
+Source: FFmpeg 9 documentation of the named options, filters and muxers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from elastic_transcoder.worker.clips import WHOLE, Clip
+from elastic_transcoder.worker.encoding import Encoding
+from sound import kinds
+from sound.probe import Sound
+
+# Pictures that we drew ourselves, by suffix.
+DEMUXER_OF_PICTURES = {".jpg": "jpeg_pipe", ".png": "png_pipe"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One file to make: which part of each input, how encoded, with which pictures."""
+
+    encoding: Encoding
+    path: Path
+    clips: tuple[Clip, ...] = (WHOLE,)
+    pictures: tuple[Path, ...] = ()
+    # Sample format (s16, s32) and the file that gets the SHA-256 of what the encoder was given.
+    sound_hash: tuple[str, Path] | None = None
+
+    @property
+    def list_path(self) -> Path:
+        """Where the muxer lists the segments of a transport stream."""
+        return self.path.with_name(f"{self.path.name}.m3u8")
+
+
+def tag_file(tags: dict[str, str]) -> str:
+    """Return ``tags`` as FFmpeg's metadata file. Source: ffmpeg-formats, "Metadata"."""
+    lines = [f"{_escaped(name)}={_escaped(value)}\n" for name, value in tags.items()]
+    return "".join([";FFMETADATA1\n", *lines])
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([=;#\\\n])", r"\\\1", text)
+
+
+def arguments(
+    sources: Sequence[tuple[Path, Sound]], tags: Path, recipes: Sequence[Recipe]
+) -> list[str]:
+    """Return the arguments of one FFmpeg that decodes each source once and makes all recipes.
+
+    ``tags`` is the file of ``tag_file()``; nothing else of the sources but their first sound
+    tracks travels. Several sources are joined in their order. Progress goes to stdout; at its end
+    the log (stderr) tells how many samples were decoded of each source.
+    """
+    argv = [
+        "-hide_banner", "-nostdin", "-loglevel", "level+verbose", "-nostats",
+        "-stats_period", "0.5", "-progress", "pipe:1",
+    ]  # fmt: skip
+    reading = [part for name, value in kinds.READING.items() for part in (f"-{name}", value)]
+    for path, _ in sources:
+        argv += [*reading, "-max_pixels", str(kinds.MAX_PIXELS)]
+        argv += ["-vn", "-sn", "-dn", "-i", f"file:{path}"]
+    argv += ["-protocol_whitelist", "file", "-f", "ffmetadata", "-i", f"file:{tags}"]
+    pictures = list(dict.fromkeys(path for recipe in recipes for path in recipe.pictures))
+    for path in pictures:
+        argv += ["-protocol_whitelist", "file", "-f", DEMUXER_OF_PICTURES[path.suffix]]
+        argv += ["-i", f"file:{path}"]
+    sounds = [sound for _, sound in sources]
+    for number, recipe in enumerate(recipes):
+        argv += _sound(recipe, sounds, f"o{number}")
+        for position, path in enumerate(recipe.pictures):
+            argv += ["-map", f"{len(sources) + 1 + pictures.index(path)}:v:0"]
+            argv += [f"-disposition:v:{position}", "attached_pic"]
+        argv += ["-c:v", "copy"] if recipe.pictures else []
+        argv += ["-map_metadata", str(len(sources)), "-map_chapters", "-1"]
+        argv += [*recipe.encoding.arguments, *_file(recipe)]
+    # Of several that are given the same sound, one is hashed.
+    hashed = {recipe.sound_hash: recipe for recipe in recipes if recipe.sound_hash}
+    for number, ((sample_format, path), recipe) in enumerate(hashed.items()):
+        argv += [*_sound(recipe, sounds, f"h{number}"), "-map_metadata", "-1"]
+        argv += ["-c:a", f"pcm_{sample_format}le", "-f", "hash", "-hash", "sha256"]
+        argv.append(f"file:{path}")
+    return argv
+
+
+def _file(recipe: Recipe) -> list[str]:
+    if recipe.encoding.is_segmented and recipe.encoding.container.muxer == "mpegts":
+        segments = ["-hls_segment_filename", f"file:{recipe.path}"]
+        return [*segments, f"file:{recipe.list_path}"]
+    return [f"file:{recipe.path}"]
+
+
+def _sound(recipe: Recipe, sounds: Sequence[Sound], label: str) -> list[str]:
+    """Return what takes the recipe's sound out of the inputs: filters and a map."""
+    parts = [
+        ",".join(_filters(recipe.encoding, sound, clip))
+        for sound, clip in zip(sounds, recipe.clips, strict=True)
+    ]
+    if len(parts) == 1:
+        return ["-map", "0:a:0", "-af", parts[0]]
+    encoding = recipe.encoding
+    alike = f"aresample={encoding.sample_rate_hz},aformat=channel_layouts={_layout(encoding)}"
+    graph = [f"[{number}:a:0]{part},{alike}[p{number}]" for number, part in enumerate(parts)]
+    joined = "".join(f"[p{number}]" for number in range(len(parts)))
+    graph.append(f"{joined}concat=n={len(parts)}:v=0:a=1[{label}]")
+    return ["-filter_complex", ";".join(graph), "-map", f"[{label}]"]
+
+
+def _filters(encoding: Encoding, sound: Sound, clip: Clip) -> list[str]:
+    filters = ["asetpts=N/SR/TB", *clip.filters(sound.sample_rate_hz)]
+    if (sound.channels, encoding.channels) == (1, 2):
+        # Both sides get the very samples; a mix could change them.
+        filters.append("pan=stereo|c0=c0|c1=c0")
+    return filters
+
+
+def _layout(encoding: Encoding) -> str:
+    return {1: "mono", 2: "stereo"}.get(encoding.channels, f"{encoding.channels}c")
