@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import Any
 
 from django.db import models, transaction
 from django.db.models import Q
@@ -81,6 +82,15 @@ class Preset(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_audio(self) -> bool:
+        return not self.video
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a job output keeps and the worker reads: ``{"Container": …, "Audio": {…}}``."""
+        return {"Container": self.container, "Audio": self.audio}
+
 
 class JobQuerySet(models.QuerySet["Job"]):
     def unfinished(self) -> JobQuerySet:
@@ -153,10 +163,10 @@ class Job(models.Model):
             if not waiting.update(status=Job.Status.CANCELED, finish_time_ms=now_ms):
                 return False
             JobOutput.objects.filter(job_id=self.pk).update(status=Job.Status.CANCELED)
-            for job in Job.objects.filter(pk=self.pk).only("playlists"):
-                for playlist in job.playlists:
-                    playlist["Status"] = Job.Status.CANCELED.value
-                job.save(update_fields=["playlists"])
+            playlists = Job.objects.values_list("playlists", flat=True).get(pk=self.pk)
+            if playlists:
+                canceled = [one | {"Status": Job.Status.CANCELED} for one in playlists]
+                Job.objects.filter(pk=self.pk).update(playlists=canceled)
         return True
 
 

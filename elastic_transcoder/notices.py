@@ -230,7 +230,7 @@ def _start_due() -> None:
         if notice is None:
             return
         if _begin_attempt(notice):
-            post = _Post(notice, _signer() if notice.url else None)
+            post = _Post(notice, signer() if notice.url else None)
             _under_way.append(post)
             threading.Thread(target=post.run, args=[_finished], daemon=True).start()
 
@@ -300,7 +300,8 @@ def _next_due() -> datetime | None:
     return Notice.objects.undelivered().aggregate(first=Min("next_attempt_at"))["first"]
 
 
-def _signer() -> Signer:
+def signer() -> Signer:
+    """Return what signs for our own topics; its key is made at the first call."""
     keys.ensure(settings.SNS_KEY_FILE, settings.SNS_CERTIFICATE_FILE)
     return _signer_of(
         settings.SNS_KEY_FILE.read_bytes(), settings.SNS_CERTIFICATE_FILE.read_bytes()

@@ -1,4 +1,4 @@
-"""The system presets: what each preset id stands for.
+"""What each preset id stands for: the system presets, and the custom ones of the table.
 
 Source of ids, names and settings: ReadPreset and ListPresets of API 2012-09-25 as captured, and
 the developer guide's table of system presets. Deduced, because nobody published them: sample
@@ -10,10 +10,13 @@ not known are absent.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from elastic_transcoder.models import Preset
 
 _FILE = Path(__file__).resolve().parent / "data" / "presets.json"
 
@@ -41,6 +44,24 @@ class SystemPreset:
         return {"Container": self.container, "Audio": self.audio}
 
 
+AnyPreset = SystemPreset | Preset
+
+
+def find(preset_ids: Iterable[str]) -> dict[str, AnyPreset]:
+    """Return the presets with these ids, by id; unknown ids are left out."""
+    found: dict[str, AnyPreset] = {}
+    custom_ids = set()
+    for preset_id in preset_ids:
+        known = system_preset(preset_id)
+        if known is None:
+            custom_ids.add(preset_id)
+        else:
+            found[preset_id] = known
+    if custom_ids:
+        found |= Preset.objects.in_bulk(custom_ids)
+    return found
+
+
 def system_preset(preset_id: str) -> SystemPreset | None:
     """Return the system preset with this id, or None.
 
@@ -49,6 +70,7 @@ def system_preset(preset_id: str) -> SystemPreset | None:
     return _by_id().get(preset_id)
 
 
+@cache
 def system_presets() -> tuple[SystemPreset, ...]:
     """Return the 62 listed presets by ascending id; withdrawn ones are not listed."""
     return tuple(SystemPreset(**row) for row in _data()["listed"])

@@ -1,7 +1,7 @@
 """From rows to the shapes of the API.
 
 Members of a job that are unset are written as null, as the service did. Source: API 2012-09-25,
-shapes Job, JobInput, JobOutput, Pipeline, Preset; ``Progress`` is an addition.
+shapes Job, JobInput, JobOutput, Playlist, Pipeline, Preset; ``Progress`` is an addition.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.conf import settings
 from elastic_transcoder.api.service import member_names
 from elastic_transcoder.models import Job, JobOutput, Pipeline
 from elastic_transcoder.pipelines import EVENTS
-from elastic_transcoder.presets import SystemPreset
+from elastic_transcoder.presets import AnyPreset, SystemPreset
 
 
 def job(row: Job) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def job(row: Job) -> dict[str, Any]:
         Output=outputs[0],
         Outputs=outputs,
         OutputKeyPrefix=row.output_key_prefix or None,
-        Playlists=row.playlists,
+        Playlists=[_filled("Playlist", **values) for values in row.playlists],
         Status=row.status,
         Progress=row.progress,
         UserMetadata=row.user_metadata or None,
@@ -62,18 +62,18 @@ def pipeline(row: Pipeline) -> dict[str, Any]:
     return answer
 
 
-def preset(system_preset: SystemPreset) -> dict[str, Any]:
+def preset(row: AnyPreset) -> dict[str, Any]:
     """Return the shape Preset; sections that the preset lacks are null."""
     return {
-        "Id": system_preset.id,
-        "Arn": _arn("preset", system_preset.id),
-        "Name": system_preset.name,
-        "Description": system_preset.description,
-        "Container": system_preset.container,
-        "Audio": system_preset.audio,
-        "Video": system_preset.video,
-        "Thumbnails": system_preset.thumbnails,
-        "Type": "System",
+        "Id": row.id,
+        "Arn": _arn("preset", row.id),
+        "Name": row.name,
+        "Description": row.description or None,
+        "Container": row.container,
+        "Audio": row.audio,
+        "Video": row.video,
+        "Thumbnails": row.thumbnails,
+        "Type": "System" if isinstance(row, SystemPreset) else "Custom",
     }
 
 

@@ -17,7 +17,6 @@ STATUS = {
     "ResourceInUseException": 409,
     "RequestEntityTooLarge": 413,
     "InternalServiceException": 500,
-    "NotImplementedException": 501,
     "ServiceUnavailable": 503,
 }
 

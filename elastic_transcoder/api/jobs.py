@@ -15,13 +15,14 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 import steps
-from elastic_transcoder.api import answers
+from elastic_transcoder.api import answers, rules
 from elastic_transcoder.api.errors import ApiError
 from elastic_transcoder.api.paging import page_of
 from elastic_transcoder.api.pipelines import pipeline_missing
-from elastic_transcoder.api.presets import find_preset
+from elastic_transcoder.api.presets import find_presets
+from elastic_transcoder.api.rules.base import OutputOrder, named
 from elastic_transcoder.models import Job, JobOutput, Pipeline
-from elastic_transcoder.presets import SystemPreset
+from elastic_transcoder.presets import AnyPreset
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +33,15 @@ LISTED_FOR = timedelta(days=183)
 
 
 def create_job(params: Members) -> Members:
-    """Order results of one input, each with an audio preset.
+    """Order results of the inputs, which are joined in order; each result has an audio preset.
 
-    Refused, because the worker does not make them yet: stitching, clips, playlists and segments,
-    album art, captions, watermarks, encryption other than S3's own, and presets with video. Rotate
-    and thumbnails mean nothing for sound and are only kept.
+    Nothing is looked up in a bucket: what is missing there fails the job. Rotate and thumbnails
+    mean nothing for sound and are only kept. Captions, watermarks, presets with video, Smooth and
+    PlayReady, and the aes modes of encryption are refused; the table of ``rules`` has the rest.
     """
-    requested = params.get("Outputs") or [params["Output"]]
     inputs = params.get("Inputs") or [params["Input"]]
-    presets = _presets_of(params["PipelineId"], requested)
+    orders = _orders(params)
+    rules.check_job(params, orders)
     with transaction.atomic():
         # Held until the job is there, so that the pipeline is not deleted under it.
         held = Pipeline.objects.select_for_update(no_key=True).only("id")
@@ -49,13 +50,14 @@ def create_job(params: Members) -> Members:
         job = Job.objects.create(
             pipeline_id=params["PipelineId"],
             inputs=inputs,
+            playlists=[_playlist(requested) for requested in params.get("Playlists", ())],
             output_key_prefix=params.get("OutputKeyPrefix", ""),
             user_metadata=params.get("UserMetadata", {}),
             submit_time_ms=_now_ms(),
         )
         outputs = JobOutput.objects.bulk_create(
-            _output(job, number, output, preset)
-            for number, (output, preset) in enumerate(zip(requested, presets, strict=True), start=1)
+            _output(job, number, order.members, order.preset)
+            for number, order in enumerate(orders, start=1)
         )
         steps.nudge("transcode")
     logger.info("job %s: Submitted, %d outputs", job.id, len(outputs))
@@ -103,25 +105,26 @@ def _page(jobs: QuerySet[Job], params: Members) -> Members:
     return {"Jobs": [answers.job(row) for row in page], "NextPageToken": next_token}
 
 
-def _presets_of(pipeline_id: str, requested: list[Members]) -> list[SystemPreset]:
-    """Return the preset of each output; the pipeline's absence is told before a preset's."""
+def _orders(params: Members) -> list[OutputOrder]:
+    """Return the outputs with their presets; the pipeline's absence is told before a preset's."""
+    requested = list(named(params, "Output", "Outputs"))
     try:
-        presets = [find_preset(output["PresetId"]) for output in requested]
+        presets = find_presets(output["PresetId"] for _, output in requested)
     except ApiError:
-        if not Pipeline.objects.filter(pk=pipeline_id).exists():
-            raise pipeline_missing(pipeline_id) from None
+        if not Pipeline.objects.filter(pk=params["PipelineId"]).exists():
+            raise pipeline_missing(params["PipelineId"]) from None
         raise
-    for preset in presets:
-        if not preset.is_audio:
-            raise ApiError(
-                "ValidationException",
-                f"Preset {preset.id} ({preset.name}) makes video; this server makes sound only.",
-            )
-    return presets
+    return [
+        OutputOrder(path, output, preset)
+        for (path, output), preset in zip(requested, presets, strict=True)
+    ]
 
 
-def _output(job: Job, number: int, requested: Members, preset: SystemPreset) -> JobOutput:
+def _output(job: Job, number: int, requested: Members, preset: AnyPreset) -> JobOutput:
     options = {name: value for name, value in requested.items() if name not in ("Key", "PresetId")}
+    if "SegmentDuration" in options:
+        # The service gave "10" back as "10.0".
+        options["SegmentDuration"] = str(float(options["SegmentDuration"]))
     return JobOutput(
         job=job,
         number=number,
@@ -130,6 +133,10 @@ def _output(job: Job, number: int, requested: Members, preset: SystemPreset) -> 
         preset=preset.settings,
         options=options,
     )
+
+
+def _playlist(requested: Members) -> Members:
+    return {**requested, "Status": Job.Status.SUBMITTED, "StatusDetail": None}
 
 
 def _job_missing(job_id: str) -> ApiError:

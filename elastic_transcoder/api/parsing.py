@@ -18,12 +18,19 @@ MAX_MATCHED_LENGTH = 4096
 MAX_LISTED = 50
 MAX_SHOWN_LENGTH = 255
 
-# Required beyond what the model says, by operation and shape. Source: API 2012-09-25, CreateJob
-# and CreatePipeline.
+# Required beyond what the model says, by operation and shape. Source: API 2012-09-25, CreateJob,
+# CreatePipeline, UpdatePipeline and CreatePreset.
 ALSO_REQUIRED = {
     ("CreateJob", "JobInput"): ("Key",),
     ("CreateJob", "CreateJobOutput"): ("Key", "PresetId"),
+    ("CreateJob", "Artwork"): ("InputKey",),
+    ("CreateJob", "CreateJobPlaylist"): ("Name", "Format", "OutputKeys"),
+    ("CreateJob", "HlsContentProtection"): ("Method", "KeyStoragePolicy"),
     ("CreatePipeline", "PipelineOutputConfig"): ("Bucket",),
+    ("CreatePipeline", "Permission"): ("GranteeType", "Grantee", "Access"),
+    ("UpdatePipeline", "Permission"): ("GranteeType", "Grantee", "Access"),
+    ("CreatePreset", "AudioParameters"): ("Codec", "SampleRate", "Channels"),
+    ("CreatePreset", "VideoParameters"): ("Codec",),
 }
 # Response only; whatever a request says there is ignored.
 IGNORED_SHAPES = {"DetectedProperties"}

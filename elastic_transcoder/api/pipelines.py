@@ -5,6 +5,7 @@ Errors are ApiErrors. Source: API 2012-09-25.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -24,6 +25,8 @@ _COLUMNS = {
     "Role": "role",
     "AwsKmsKeyArn": "aws_kms_key_arn",
 }
+_TOPIC_WARNINGS = {"Progressing": "6003", "Warning": "6004", "Completed": "6005", "Error": "6006"}
+_KEY_WARNINGS = {"ContentConfig": "6007", "ThumbnailConfig": "6008"}
 _CHANGEABLE = [
     *_COLUMNS.values(),
     "notifications",
@@ -42,15 +45,16 @@ def pipeline_missing(pipeline_id: str) -> ApiError:
 
 
 def create_pipeline(params: Members) -> Members:
-    """Make a pipeline. Permissions of its results are refused; StorageClass is only kept."""
-    pipeline = Pipeline.objects.create(
-        **{column: params.get(member, "") for member, column in _COLUMNS.items()},
-        output_bucket=params.get("OutputBucket", ""),
-        content_config=params.get("ContentConfig"),
-        thumbnail_config=params.get("ThumbnailConfig"),
-        notifications=dict.fromkeys(EVENTS, "") | params.get("Notifications", {}),
-    )
-    return {"Pipeline": answers.pipeline(pipeline), "Warnings": []}
+    """Make a pipeline. Whether its buckets exist is not looked at, as the service did not."""
+    with transaction.atomic():
+        pipeline = Pipeline.objects.create(
+            **{column: params.get(member, "") for member, column in _COLUMNS.items()},
+            output_bucket=params.get("OutputBucket", ""),
+            content_config=params.get("ContentConfig"),
+            thumbnail_config=params.get("ThumbnailConfig"),
+            notifications=dict.fromkeys(EVENTS, "") | params.get("Notifications", {}),
+        )
+    return _with_warnings(pipeline)
 
 
 def list_pipelines(params: Members) -> Members:
@@ -59,7 +63,7 @@ def list_pipelines(params: Members) -> Members:
 
 
 def read_pipeline(params: Members) -> Members:
-    return {"Pipeline": answers.pipeline(_pipeline(params["Id"])), "Warnings": []}
+    return _with_warnings(_pipeline(params["Id"]))
 
 
 @transaction.atomic
@@ -69,7 +73,7 @@ def update_pipeline(params: Members) -> Members:
     for member, column in _COLUMNS.items():
         setattr(pipeline, column, params.get(member, getattr(pipeline, column)))
     pipeline.notifications = pipeline.notifications | params.get("Notifications", {})
-    if "ContentConfig" in params or "ThumbnailConfig" in params:
+    if params.get("ContentConfig") or params.get("ThumbnailConfig"):
         # From here on the two configs name the buckets.
         of_before = {"Bucket": pipeline.output_bucket}
         content = pipeline.content_config or of_before
@@ -78,7 +82,7 @@ def update_pipeline(params: Members) -> Members:
         pipeline.thumbnail_config = thumbnails | params.get("ThumbnailConfig", {})
         pipeline.output_bucket = ""
     pipeline.save(update_fields=_CHANGEABLE)
-    return {"Pipeline": answers.pipeline(pipeline), "Warnings": []}
+    return _with_warnings(pipeline)
 
 
 @transaction.atomic
@@ -111,6 +115,45 @@ def delete_pipeline(params: Members) -> Members:
         )
     pipeline.delete()
     return {"Success": "true"}
+
+
+def _with_warnings(pipeline: Pipeline) -> Members:
+    return {"Pipeline": answers.pipeline(pipeline), "Warnings": list(_warnings(pipeline))}
+
+
+def _warnings(pipeline: Pipeline) -> Iterator[Members]:
+    """Yield what is in another region: topics than the pipeline, the KMS key than the buckets.
+
+    All our pipelines are in AWS_REGION and all buckets in AWS_S3_REGION_NAME.
+    """
+    for event, code in _TOPIC_WARNINGS.items():
+        region = _region(pipeline.notifications.get(event, ""))
+        if region and region != settings.AWS_REGION:
+            yield _warning(
+                code,
+                f"The SNS notification topic for {event} events and the pipeline are in different"
+                " regions, which increases processing time for jobs in the pipeline and can incur"
+                " additional charges. To decrease processing time and prevent cross-regional"
+                " charges, use the same region for the SNS notification topic and the pipeline.",
+            )
+    region = _region(pipeline.aws_kms_key_arn)
+    if region and region != settings.AWS_S3_REGION_NAME:
+        for config, code in _KEY_WARNINGS.items():
+            yield _warning(
+                code,
+                f"The AWS KMS key and the bucket of {config} are in different regions: outputs with"
+                " encryption mode s3-aws-kms will fail. Use a key of the region of the bucket.",
+            )
+
+
+def _warning(code: str, message: str) -> Members:
+    return {"Code": code, "Message": message}
+
+
+def _region(arn: str) -> str:
+    """Return the region of an ARN, ``arn:aws:<service>:<region>:…``; empty when it has none."""
+    parts = arn.split(":")
+    return parts[3] if len(parts) > 5 and parts[0] == "arn" else ""
 
 
 def _pipeline(pipeline_id: str, *, locked: bool = False) -> Pipeline:

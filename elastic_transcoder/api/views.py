@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from elastic_transcoder import keys
-from elastic_transcoder.api import jobs, pipelines, presets, rules
+from elastic_transcoder.api import jobs, pipelines, presets, roles, rules
 from elastic_transcoder.api.errors import ApiError
 from elastic_transcoder.api.parsing import parse
 from elastic_transcoder.api.service import find_operation
@@ -28,7 +28,9 @@ OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "CancelJob": jobs.cancel_job,
     "CreateJob": jobs.create_job,
     "CreatePipeline": pipelines.create_pipeline,
+    "CreatePreset": presets.create_preset,
     "DeletePipeline": pipelines.delete_pipeline,
+    "DeletePreset": presets.delete_preset,
     "ListJobsByPipeline": jobs.list_jobs_by_pipeline,
     "ListJobsByStatus": jobs.list_jobs_by_status,
     "ListPipelines": pipelines.list_pipelines,
@@ -36,6 +38,7 @@ OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "ReadJob": jobs.read_job,
     "ReadPipeline": pipelines.read_pipeline,
     "ReadPreset": presets.read_preset,
+    "TestRole": roles.test_role,
     "UpdatePipeline": pipelines.update_pipeline,
     "UpdatePipelineNotifications": pipelines.update_pipeline_notifications,
     "UpdatePipelineStatus": pipelines.update_pipeline_status,
@@ -77,12 +80,9 @@ def _answer(request: HttpRequest) -> tuple[int, dict[str, Any]]:
     if found is None:
         raise ApiError("UnknownOperationException", "There is no such operation.")
     operation, path_values = found
-    act = OPERATIONS.get(operation.name)
-    if act is None:
-        raise ApiError("NotImplementedException", f"{operation.name} is not implemented.")
     params = parse(operation, path_values, query, body)
     rules.check(operation.name, params)
-    return operation.http.get("responseCode", 200), act(params)
+    return operation.http.get("responseCode", 200), OPERATIONS[operation.name](params)
 
 
 def _authenticated_body(request: HttpRequest, path: str, query: str) -> bytes:

@@ -384,4 +384,4 @@ def test_nothing_is_posted_inside_a_transaction(job, subscriber, monkeypatch):
 
 def test_the_key_is_made_once(work_dirs, settings):
     keys.ensure(settings.SNS_KEY_FILE, settings.SNS_CERTIFICATE_FILE)
-    assert notices._signer() is notices._signer()
+    assert notices.signer() is notices.signer()

@@ -20,6 +20,8 @@ from elastic_transcoder.client import client as make_client
 ROLE = "arn:aws:iam::000000000000:role/Elastic_Transcoder_Default_Role"
 MP3_192K = "1351620000001-300020"
 WAV_CD = "1351620000001-300300"
+MP4_AAC = "1351620000001-100110"
+HLS_AUDIO = "1351620000001-200060"
 VIDEO = "1351620000001-000010"
 PIPELINE = {"Name": "audio", "InputBucket": "uploads", "OutputBucket": "renditions", "Role": ROLE}
 

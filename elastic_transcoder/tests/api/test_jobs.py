@@ -7,7 +7,9 @@ from django.test import override_settings
 
 from elastic_transcoder.models import Job, JobOutput, Pipeline
 from elastic_transcoder.tests.api.conftest import (
+    HLS_AUDIO,
     MP3_192K,
+    MP4_AAC,
     PIPELINE,
     VIDEO,
     WAV_CD,
@@ -15,6 +17,7 @@ from elastic_transcoder.tests.api.conftest import (
     order,
 )
 from elastic_transcoder.tests.api.shapes import assert_answer
+from elastic_transcoder.tests.api.test_custom_presets import PRESET
 
 TWO_OUTPUTS = [
     {"Key": "interview.mp3", "PresetId": MP3_192K},
@@ -265,6 +268,11 @@ def input_with(**members):
     return {"Input": {"Key": "a.wav", **members}}
 
 
+def art_with(**members):
+    artwork = {"InputKey": "cover.jpg", **members}
+    return output_with(AlbumArt={"MergePolicy": "Replace", "Artwork": [artwork]})
+
+
 ART = {"MergePolicy": "Replace", "Artwork": [{"InputKey": "cover.jpg"}]}
 AES = {"Mode": "aes-gcm", "Key": "QUJD", "KeyMd5": "QUJD", "InitializationVector": "QUJD"}
 SOURCE = {"Key": "a.srt", "Language": "en"}
@@ -273,19 +281,11 @@ SOURCE = {"Key": "a.srt", "Language": "en"}
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"Input": None, "Inputs": [{"Key": "a"}, {"Key": "b"}]}, "inputs: stitching"),
-        (input_with(TimeSpan={"StartTime": "1", "Duration": "2"}), "input.timeSpan"),
-        (
-            {"Input": None, "Inputs": [{"Key": "a", "TimeSpan": {"Duration": "2"}}]},
-            "inputs.1.member.timeSpan",
-        ),
         (input_with(InputCaptions={"CaptionSources": [SOURCE]}), "input.inputCaptions"),
         (input_with(Encryption=AES), "input.encryption"),
-        (output_with(SegmentDuration="10"), "outputs.1.member.segmentDuration"),
-        (output_with(AlbumArt=ART), "outputs.1.member.albumArt"),
         (
-            output_with(Composition=[{"TimeSpan": {"StartTime": "1"}}]),
-            "outputs.1.member.composition",
+            {"Input": None, "Inputs": [{"Key": "a"}, {"Key": "b", "Encryption": AES}]},
+            "inputs.2.member.encryption",
         ),
         (
             output_with(Watermarks=[{"PresetWatermarkId": "x", "InputKey": "a.png"}]),
@@ -296,19 +296,115 @@ SOURCE = {"Key": "a.srt", "Language": "en"}
             "outputs.1.member.captions",
         ),
         (output_with(Encryption=AES), "outputs.1.member.encryption"),
-        (output_with(Encryption={"Mode": "s3-aws-kms"}), "outputs.1.member.encryption"),
+        (output_with(ThumbnailEncryption=AES), "outputs.1.member.thumbnailEncryption"),
         (
-            {"Playlists": [{"Name": "x", "Format": "HLSv3", "OutputKeys": ["interview.mp3"]}]},
-            "playlists",
+            output_with(AlbumArt=ART | {"Artwork": [{"InputKey": "a.png", "Encryption": AES}]}),
+            "outputs.1.member.albumArt.artwork.1.member.encryption",
+        ),
+        (
+            {"Playlists": [{"Name": "x", "Format": "Smooth", "OutputKeys": ["interview.mp3"]}]},
+            "playlists.1.member.format",
+        ),
+        (
+            {
+                "Playlists": [
+                    {
+                        "Name": "x",
+                        "Format": "HLSv3",
+                        "OutputKeys": ["interview.mp3"],
+                        "PlayReadyDrm": {"Format": "discretix-3.0"},
+                    }
+                ]
+            },
+            "playlists.1.member.playReadyDrm",
         ),
     ],
 )
-def test_what_the_worker_does_not_do_is_refused_by_name(call, pipeline_id, changed, named):
+def test_what_is_not_done_here_is_refused_by_name(call, pipeline_id, changed, named):
     response = call("POST", "/jobs", order(pipeline_id, **changed))
     assert (response.status_code, response.error) == (400, "ValidationException")
     assert named in response.members["message"]
     assert "not supported" in response.members["message"]
     assert not Job.objects.exists()
+
+
+def test_several_inputs_and_their_clips_are_kept_in_order(call, pipeline_id):
+    inputs = [
+        {"Key": "a.wav", "TimeSpan": {"StartTime": "00:00:01.500", "Duration": "2"}},
+        {"Key": "b.wav", "TimeSpan": {}},
+        {"Key": "a.wav", "Encryption": {"Mode": "s3-aws-kms"}},
+    ]
+    response = call("POST", "/jobs", order(pipeline_id, Input=None, Inputs=inputs))
+    assert response.status_code == 201
+    assert_answer("CreateJob", response.members)
+    job = response.members["Job"]
+    assert [one["TimeSpan"] for one in job["Inputs"]] == [inputs[0]["TimeSpan"], {}, None]
+    assert job["Input"] == job["Inputs"][0]
+    assert Job.objects.get().inputs == inputs
+
+
+def test_two_hundred_inputs_are_taken(call, pipeline_id):
+    inputs = [{"Key": f"{number}.wav"} for number in range(200)]
+    response = call("POST", "/jobs", order(pipeline_id, Input=None, Inputs=inputs))
+    assert len(response.members["Job"]["Inputs"]) == 200
+
+
+def test_a_composition_is_kept_and_given_back(call, pipeline_id):
+    composition = [{"TimeSpan": {"StartTime": "1:30", "Duration": "86399.999"}}]
+    response = call("POST", "/jobs", order(pipeline_id, **output_with(Composition=composition)))
+    assert response.status_code == 201
+    assert_answer("CreateJob", response.members)
+    assert response.members["Job"]["Output"]["Composition"] == composition
+
+
+@pytest.mark.parametrize("preset_id", ["1351620000001-300020", "1351620000001-300110", MP4_AAC])
+def test_album_art_is_taken_for_mp3_flac_and_mp4(call, pipeline_id, preset_id):
+    artwork = {
+        "InputKey": "cover.jpeg",
+        "MaxWidth": "auto",
+        "MaxHeight": "3072",
+        "SizingPolicy": "Fit",
+        "PaddingPolicy": "Pad",
+        "AlbumArtFormat": "png",
+        "Encryption": {"Mode": "s3"},
+    }
+    art = {"MergePolicy": "Prepend", "Artwork": [artwork] * 20}
+    outputs = [{"Key": "a", "PresetId": preset_id, "AlbumArt": art}]
+    response = call("POST", "/jobs", order(pipeline_id, Outputs=outputs))
+    assert response.status_code == 201
+    assert_answer("CreateJob", response.members)
+    assert response.members["Job"]["Output"]["AlbumArt"] == art
+    assert JobOutput.objects.get().options["AlbumArt"] == art
+
+
+def test_empty_album_art_is_taken_with_every_container(call, pipeline_id):
+    outputs = [{"Key": "a.wav", "PresetId": WAV_CD, "AlbumArt": {}}]
+    assert call("POST", "/jobs", order(pipeline_id, Outputs=outputs)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("given", "answered"),
+    [("10", "10.0"), ("10.", "10.0"), ("1.50", "1.5"), ("00060.00000", "60.0")],
+)
+def test_a_segment_duration_comes_back_as_a_decimal(call, pipeline_id, given, answered):
+    outputs = [{"Key": "a", "PresetId": HLS_AUDIO, "SegmentDuration": given}]
+    response = call("POST", "/jobs", order(pipeline_id, Outputs=outputs))
+    assert response.members["Job"]["Output"]["SegmentDuration"] == answered
+    job_id = response.members["Job"]["Id"]
+    assert call("GET", f"/jobs/{job_id}").members == response.members
+
+
+@pytest.mark.parametrize("mode", ["s3", "s3-aws-kms"])
+def test_s3s_own_encryption_is_taken_for_inputs_and_outputs(call, pipeline_id, mode):
+    encryption = {"Mode": mode}
+    body = order(
+        pipeline_id, **(input_with(Encryption=encryption) | output_with(Encryption=encryption))
+    )
+    job = call("POST", "/jobs", body).members["Job"]
+    assert job["Input"]["Encryption"] == job["Output"]["Encryption"] == encryption
+
+
+TWO_INPUTS = {"Input": None, "Inputs": [{"Key": "a"}, {"Key": "b"}]}
 
 
 PATTERN = "Member must satisfy regular expression pattern"
@@ -372,6 +468,60 @@ PATTERN = "Member must satisfy regular expression pattern"
         ({"OutputKeyPrefix": ""}, "at 'outputKeyPrefix'"),
         ({"OutputKeyPrefix": "x" * 256}, "at 'outputKeyPrefix'"),
         ({"Playlists": [{"Format": "HLSv5"}]}, "at 'playlists.1.member.format'"),
+        (
+            input_with(TimeSpan={"Duration": "0"}),
+            "input.timeSpan.duration must be longer than zero",
+        ),
+        (input_with(TimeSpan={"Duration": "00:00:00.000"}), "duration must be longer than zero"),
+        (input_with(TimeSpan={"Duration": "86400"}), "timeSpan.duration must be at most 86399.999"),
+        (input_with(TimeSpan={"StartTime": "99999"}), "input.timeSpan.startTime must be at most"),
+        (
+            {"Input": None, "Inputs": [{"Key": "a"}, {"Key": "b", "TimeSpan": {"Duration": "0"}}]},
+            "inputs.2.member.timeSpan.duration must be longer than zero",
+        ),
+        (
+            output_with(Composition=[{"TimeSpan": {"Duration": "0"}}]),
+            "outputs.1.member.composition.1.member.timeSpan.duration must be longer than zero",
+        ),
+        (output_with(Composition=[{}, {}]), "outputs.1.member.composition may hold one clip, 2"),
+        (
+            TWO_INPUTS | output_with(Composition=[{"TimeSpan": {"StartTime": "1"}}]),
+            "outputs.1.member.composition cannot be used with several inputs.",
+        ),
+        (
+            input_with(TimeSpan={"StartTime": "1"})
+            | output_with(Composition=[{"TimeSpan": {"StartTime": "1"}}]),
+            "outputs.1.member.composition and timeSpan of an input are mutually exclusive.",
+        ),
+        (
+            output_with(SegmentDuration="10"),
+            "segmentDuration is only for presets with container ts",
+        ),
+        (
+            output_with(PresetId=HLS_AUDIO, SegmentDuration="0.99999"),
+            "outputs.1.member.segmentDuration must be from 1 to 60 seconds.",
+        ),
+        (output_with(PresetId=HLS_AUDIO, SegmentDuration="60.00001"), "must be from 1 to 60"),
+        (
+            output_with(PresetId=WAV_CD, AlbumArt={"MergePolicy": "Replace"}),
+            "outputs.1.member.albumArt is only for presets with container flac, mp3 or mp4",
+        ),
+        (output_with(PresetId=HLS_AUDIO, AlbumArt=ART), "outputs.1.member.albumArt is only for"),
+        (output_with(AlbumArt={"Artwork": []}), "albumArt.mergePolicy must be given"),
+        (
+            output_with(AlbumArt=ART | {"Artwork": [{}]}),
+            "Value null at 'outputs.1.member.albumArt.artwork.1.member.inputKey'",
+        ),
+        (
+            output_with(AlbumArt=ART | {"Artwork": ART["Artwork"] * 21}),
+            "outputs.1.member.albumArt.artwork may hold 20 pictures, 21 were given.",
+        ),
+        (art_with(MaxWidth="4098"), "artwork.1.member.maxWidth must be 'auto' or an even number"),
+        (art_with(MaxWidth="33"), "artwork.1.member.maxWidth must be 'auto' or an even number"),
+        (art_with(MaxHeight="30"), "artwork.1.member.maxHeight must be 'auto' or an even number"),
+        (art_with(MaxHeight="3074"), "maxHeight must be 'auto' or an even number from 32 to 3072"),
+        (art_with(SizingPolicy="Squash"), "artwork.1.member.sizingPolicy'"),
+        ({"Playlists": [{}]}, "Value null at 'playlists.1.member.name'"),
         ({"UserMetadata": {str(n): "" for n in range(11)}}, "may hold 10 pairs, 11 were given"),
         ({"UserMetadata": {"": "x"}}, "key '' must have 1 to 128 characters"),
         ({"UserMetadata": {"k" * 129: "x"}}, "must have 1 to 128 characters"),
@@ -477,6 +627,18 @@ def test_a_page_of_jobs_takes_a_fixed_number_of_queries(
     make_jobs(pipeline_id, 60)
     with django_assert_max_num_queries(4):
         assert len(call("GET", f"/jobsByPipeline/{pipeline_id}").members["Jobs"]) == 50
+
+
+def test_an_order_takes_as_few_queries_for_thirty_outputs_as_for_one(
+    call, pipeline_id, django_assert_max_num_queries
+):
+    presets = [call("POST", "/presets", PRESET).members["Preset"]["Id"] for _ in range(30)]
+    for count in (1, 30):
+        outputs = [{"Key": f"{n}.mp3", "PresetId": presets[n]} for n in range(count)]
+        # Key, presets, queue, pipeline, job, outputs, and the transaction's begin and end.
+        with django_assert_max_num_queries(8):
+            response = call("POST", "/jobs", order(pipeline_id, Outputs=outputs))
+        assert len(response.members["Job"]["Outputs"]) == count
 
 
 def test_lists_hold_their_own_pipeline_and_status_only(call, pipeline_id):

@@ -1,6 +1,7 @@
 import pytest
 
 from elastic_transcoder.models import Pipeline
+from elastic_transcoder.pipelines import EVENTS
 from elastic_transcoder.tests.api.conftest import PIPELINE, ROLE, order
 from elastic_transcoder.tests.api.shapes import assert_answer
 
@@ -12,6 +13,13 @@ CONFIGS = {
     "ThumbnailConfig": {"Bucket": "thumbnails"},
     "Role": ROLE,
 }
+
+
+def granting(kind, grantee, access=("Read",)):
+    """The members of a pipeline whose results somebody may reach."""
+    permission = {"GranteeType": kind, "Grantee": grantee, "Access": list(access)}
+    content = {"Bucket": "renditions", "Permissions": [permission]}
+    return CONFIGS | {"ContentConfig": content, "OutputBucket": None}
 
 
 def test_a_pipeline_is_created_with_one_output_bucket(call):
@@ -33,7 +41,7 @@ def test_a_pipeline_is_created_with_one_output_bucket(call):
         "ContentConfig": config,
         "ThumbnailConfig": config,
     }
-    assert response.members["Warnings"] == []
+    assert [warning["Code"] for warning in response.members["Warnings"]] == ["6005"]
 
 
 def test_a_pipeline_is_created_with_configs_and_then_has_no_output_bucket(call):
@@ -83,17 +91,23 @@ def test_an_unknown_pipeline_is_a_404_with_the_services_text(call):
             "Value null at 'contentConfig.bucket' failed to satisfy constraint: Member must not be",
         ),
         (
-            {
-                "OutputBucket": None,
-                "ThumbnailConfig": {"Bucket": "b"},
-                "ContentConfig": {
-                    "Bucket": "b",
-                    "Permissions": [
-                        {"GranteeType": "Group", "Grantee": "AllUsers", "Access": ["Read"]}
-                    ],
-                },
-            },
-            "ContentConfig:Permissions are not supported",
+            granting("Group", "Everybody"),
+            "must be one of AllUsers, AuthenticatedUsers, LogDelivery",
+        ),
+        (granting("Group", "AllUsers", []), "permissions.1.member.access must name at least one"),
+        (granting("Group", "AllUsers", ["Write"]), "permissions.1.member.access.1.member"),
+        (granting("Robot", "AllUsers"), "'contentConfig.permissions.1.member.granteeType'"),
+        (granting("Email", "me"), "contentConfig.permissions.1.member.grantee must be an e-mail"),
+        (
+            granting("Canonical", 'x", uri="y'),
+            "permissions.1.member.grantee may hold visible ASCII",
+        ),
+        (granting("Canonical", ""), "at 'contentConfig.permissions.1.member.grantee' failed"),
+        (granting("Canonical", None), "Value null at 'contentConfig.permissions.1.member.grantee'"),
+        (granting("Canonical", "a" * 256), "length less than or equal to 255"),
+        (
+            CONFIGS | {"OutputBucket": None, "ThumbnailConfig": granting("Email", "a b@c")},
+            "Value null at 'thumbnailConfig.bucket'",
         ),
         ({"Role": ""}, "Role cannot be blank"),
         ({"Role": "transcoder"}, "Role ARN is invalid: transcoder"),
@@ -184,6 +198,91 @@ def test_an_update_with_a_config_ends_the_single_output_bucket(call, pipeline_id
     assert pipeline["ThumbnailConfig"]["Bucket"] == "renditions"
 
 
+@pytest.mark.parametrize(
+    "permissions",
+    [
+        [{"GranteeType": "Group", "Grantee": "AllUsers", "Access": ["Read", "ReadAcp"]}],
+        [
+            {"GranteeType": "Email", "Grantee": "a@example.org", "Access": ["FullControl"]},
+            {"GranteeType": "Canonical", "Grantee": "0f" * 32, "Access": ["WriteAcp"]},
+        ]
+        * 15,
+    ],
+)
+def test_permissions_and_storage_class_are_kept_and_given_back(call, permissions):
+    content = {"Bucket": "b", "StorageClass": "ReducedRedundancy", "Permissions": permissions}
+    response = call("POST", "/pipelines", CONFIGS | {"ContentConfig": content})
+    assert_answer("CreatePipeline", response.members)
+    assert response.members["Pipeline"]["ContentConfig"] == content
+    pipeline = Pipeline.objects.get(pk=response.members["Pipeline"]["Id"])
+    assert pipeline.content_config == content
+
+
+def test_more_than_thirty_permissions_are_refused(call):
+    permission = {"GranteeType": "Group", "Grantee": "AllUsers", "Access": ["Read"]}
+    content = {"Bucket": "b", "Permissions": [permission] * 31}
+    response = call("POST", "/pipelines", CONFIGS | {"ContentConfig": content})
+    assert "length less than or equal to 30" in response.members["message"]
+
+
+def test_an_update_replaces_permissions_as_a_whole_and_an_empty_list_ends_them(call):
+    pipeline_id = call("POST", "/pipelines", granting("Group", "AllUsers")).members["Pipeline"][
+        "Id"
+    ]
+    other = [{"GranteeType": "Email", "Grantee": "a@example.org", "Access": ["Read"]}]
+    for permissions in (other, []):
+        changed = {"ContentConfig": {"Permissions": permissions}}
+        response = call("PUT", f"/pipelines/{pipeline_id}", changed)
+        assert_answer("UpdatePipeline", response.members)
+        config = response.members["Pipeline"]["ContentConfig"]
+        assert (config["Bucket"], config["Permissions"]) == ("renditions", permissions)
+
+
+def test_an_update_with_an_empty_config_changes_nothing(call, pipeline_id):
+    before = call("GET", f"/pipelines/{pipeline_id}").members["Pipeline"]
+    changed = {"ContentConfig": {}, "ThumbnailConfig": {}, "Notifications": {}}
+    response = call("PUT", f"/pipelines/{pipeline_id}", changed)
+    assert response.members["Pipeline"] == before
+
+
+def test_an_update_that_breaks_a_rule_changes_nothing(call, pipeline_id):
+    wrong = {"Name": "new", "ContentConfig": granting("Group", "x")["ContentConfig"]}
+    assert call("PUT", f"/pipelines/{pipeline_id}", wrong).status_code == 400
+    assert Pipeline.objects.get(pk=pipeline_id).name == "audio"
+
+
+def test_an_empty_text_clears_a_key_and_a_role_cannot_be_cleared(call):
+    members = PIPELINE | {"AwsKmsKeyArn": "arn:aws:kms:eu-west-1:000000000000:key/k"}
+    pipeline_id = call("POST", "/pipelines", members).members["Pipeline"]["Id"]
+    cleared = call("PUT", f"/pipelines/{pipeline_id}", {"AwsKmsKeyArn": ""})
+    assert cleared.members["Pipeline"]["AwsKmsKeyArn"] is None
+    assert call("PUT", f"/pipelines/{pipeline_id}", {"Role": ""}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("changed", "codes"),
+    [
+        ({}, []),
+        ({"Notifications": dict.fromkeys(EVENTS, TOPIC)}, ["6003", "6004", "6005", "6006"]),
+        ({"Notifications": {"Error": TOPIC.replace("us-east-1", "eu-west-1")}}, []),
+        ({"Notifications": {"Warning": TOPIC}}, ["6004"]),
+        ({"AwsKmsKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k"}, ["6007", "6008"]),
+        ({"AwsKmsKeyArn": "arn:aws:kms:eu-west-1:000000000000:key/k"}, []),
+        ({"AwsKmsKeyArn": "alias/mine"}, []),
+    ],
+)
+def test_what_is_in_another_region_is_warned_of_and_not_refused(call, changed, codes):
+    created = call("POST", "/pipelines", PIPELINE | changed).members
+    pipeline_id = created["Pipeline"]["Id"]
+    read = call("GET", f"/pipelines/{pipeline_id}").members
+    updated = call("PUT", f"/pipelines/{pipeline_id}", {"Name": "x"}).members
+    for operation, answer in (("CreatePipeline", created), ("ReadPipeline", read)):
+        assert_answer(operation, answer)
+    assert created["Warnings"] == read["Warnings"] == updated["Warnings"]
+    assert [warning["Code"] for warning in created["Warnings"]] == codes
+    assert all("different regions" in warning["Message"] for warning in created["Warnings"])
+
+
 def test_one_topic_is_switched_off_by_an_empty_text(call, pipeline_id):
     path = f"/pipelines/{pipeline_id}/notifications"
     call("POST", path, {"Notifications": {"Completed": TOPIC, "Error": TOPIC}})
@@ -265,20 +364,6 @@ def test_pipelines_are_paged_in_both_orders(boto, ascending):
 def test_a_refused_pipeline_is_a_typed_exception(boto):
     with pytest.raises(boto.exceptions.ValidationException, match="mutually exclusive"):
         boto.create_pipeline(**PIPELINE, **{"ContentConfig": {"Bucket": "b"}})
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("POST", "/presets", {"Name": "x", "Container": "mp3"}),
-        ("DELETE", "/presets/1351620000001-300020", None),
-        ("POST", "/roleTests", {}),
-    ],
-)
-def test_an_operation_that_is_not_there_yet_is_a_501_for_those_who_signed(call, method, path, body):
-    response = call(method, path, body)
-    assert (response.status_code, response.error) == (501, "NotImplementedException")
-    assert call(method, path, body, secret="wrong").status_code == 403
 
 
 @pytest.mark.parametrize(
