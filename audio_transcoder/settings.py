@@ -274,6 +274,14 @@ TRANSCODER_TOPICS = env.json(
 SNS_KEY_FILE = DATA_DIR / "sns.key.pem"
 SNS_CERTIFICATE_FILE = DATA_DIR / "sns.cert.pem"
 
+# --- The transcoder's own API -----------------------------------------------------------------
+
+# How much there may be at once: pipelines, custom presets, waiting jobs of one pipeline; more is
+# answered with 429. Amazon's numbers were 4, 50 and 1000000. 0: no limit.
+TRANSCODER_MAX_PIPELINES = env.int("TRANSCODER_MAX_PIPELINES", default=0)
+TRANSCODER_MAX_PRESETS = env.int("TRANSCODER_MAX_PRESETS", default=0)
+TRANSCODER_MAX_QUEUED_JOBS = env.int("TRANSCODER_MAX_QUEUED_JOBS", default=1_000_000)
+
 # --- Workers ----------------------------------------------------------------------------------
 
 TRANSCODER_ACCOUNT_ID = env("TRANSCODER_ACCOUNT_ID", default="000000000000")

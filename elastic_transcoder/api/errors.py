@@ -16,6 +16,7 @@ STATUS = {
     "UnknownOperationException": 404,
     "ResourceInUseException": 409,
     "RequestEntityTooLarge": 413,
+    "LimitExceededException": 429,
     "InternalServiceException": 500,
     "ServiceUnavailable": 503,
 }

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 import steps
-from elastic_transcoder.api import answers, rules
+from elastic_transcoder.api import answers, limits, rules
 from elastic_transcoder.api.errors import ApiError
 from elastic_transcoder.api.paging import page_of
 from elastic_transcoder.api.pipelines import pipeline_missing
@@ -42,6 +42,7 @@ def create_job(params: Members) -> Members:
     inputs = params.get("Inputs") or [params["Input"]]
     orders = _orders(params)
     rules.check_job(params, orders)
+    limits.take_place_in_queue(params["PipelineId"])
     with transaction.atomic():
         # Held until the job is there, so that the pipeline is not deleted under it.
         held = Pipeline.objects.select_for_update(no_key=True).only("id")

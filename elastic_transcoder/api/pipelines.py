@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from elastic_transcoder.api import answers
+from elastic_transcoder.api import answers, limits
 from elastic_transcoder.api.errors import ApiError
 from elastic_transcoder.api.paging import page_of
 from elastic_transcoder.models import Job, Pipeline
@@ -47,6 +47,7 @@ def pipeline_missing(pipeline_id: str) -> ApiError:
 def create_pipeline(params: Members) -> Members:
     """Make a pipeline. Whether its buckets exist is not looked at, as the service did not."""
     with transaction.atomic():
+        limits.leave_room_for_pipelines()
         pipeline = Pipeline.objects.create(
             **{column: params.get(member, "") for member, column in _COLUMNS.items()},
             output_bucket=params.get("OutputBucket", ""),

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from elastic_transcoder.api import answers
+from elastic_transcoder.api import answers, limits
 from elastic_transcoder.api.errors import ApiError
 from elastic_transcoder.api.paging import PAGE_SIZE, cut, is_ascending
 from elastic_transcoder.api.rules import presets as rules
@@ -43,6 +43,7 @@ def create_preset(params: Members) -> Members:
     ``Warning`` says what will come out otherwise than asked. Thumbnails are only kept.
     """
     with transaction.atomic():
+        limits.leave_room_for_presets()
         preset = Preset.objects.create(
             name=params["Name"],
             description=params.get("Description", ""),
