@@ -1,15 +1,13 @@
-"""Under which names the objects of a job are stored.
-
-Source: developer guide, "Settings for jobs", output key and playlist name: extensions are added.
-The name of a key file is our own: ``<playlist>.key``, beside the playlist.
-"""
+"""Which names a job will take in its bucket, before anybody knows how long its sound is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-MASTER_SUFFIX = {"HLSv3": ".m3u8", "HLSv4": ".m3u8", "MPEG-DASH": ".mpd"}
-KEY_SUFFIX = ".key"
+from elastic_transcoder import published
+from elastic_transcoder.published import HLS4
+
 # Segments are counted from 00000.
 SEGMENT_DIGITS = 5
 
@@ -28,7 +26,7 @@ class Published:
         """One name of each length."""
         if self.segments_of is None:
             return self.names
-        return (*self.names, f"{self.segments_of}{'0' * SEGMENT_DIGITS}.ts")
+        return (*self.names, published.segment_name(self.segments_of, 0))
 
     def is_segment(self, name: str) -> bool:
         if self.segments_of is None or not name.startswith(self.segments_of):
@@ -44,13 +42,13 @@ def of_output(path: str, key: str, is_segmented: bool, playlist_format: str | No
     ``playlist_format``: that of the playlists that it is in, or None.
     """
     if not is_segmented:
-        return Published(path, (key,))
-    if playlist_format == "HLSv4":
-        return Published(path, (f"{key}_v4.m3u8", f"{key}.ts"))
-    return Published(path, (f"{key}.m3u8",), segments_of=key)
+        return Published(path, tuple(published.output_names(key, None, None)))
+    if playlist_format == HLS4:
+        return Published(path, tuple(published.output_names(key, HLS4, 1)))
+    media = published.media_playlist_name(key, playlist_format)
+    return Published(path, (media,), segments_of=key)
 
 
-def of_playlist(path: str, name: str, playlist_format: str, *, has_key_file: bool) -> Published:
-    """Return the names of a master playlist. ``name`` has its prefix."""
-    master = f"{name}{MASTER_SUFFIX.get(playlist_format, '')}"
-    return Published(path, (master, f"{name}{KEY_SUFFIX}") if has_key_file else (master,))
+def of_playlist(path: str, prefix: str, playlist: dict[str, Any]) -> Published:
+    """Return the names of a job's playlist, a CreateJobPlaylist."""
+    return Published(path, tuple(published.playlist_names(prefix, playlist)))

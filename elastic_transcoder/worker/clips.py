@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from elastic_transcoder.times import clip_ms
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -47,19 +49,8 @@ WHOLE = Clip()
 
 def clip(time_span: dict[str, Any] | None) -> Clip:
     """Return the clip of an API's TimeSpan: StartTime and Duration, either may be absent."""
-    span = time_span or {}
-    start_ms = milliseconds(span["StartTime"]) if span.get("StartTime") else 0
-    if not span.get("Duration"):
-        return Clip(start_ms)
-    return Clip(start_ms, start_ms + milliseconds(span["Duration"]))
-
-
-def milliseconds(time: str) -> int:
-    """Return a Time of the API, ``90.5``, ``1:30.5`` or ``00:01:30.500``, in milliseconds."""
-    total = 0.0
-    for part in time.split(":"):
-        total = total * 60 + float(part)
-    return round(total * 1000)
+    start_ms, length_ms = clip_ms(time_span)
+    return Clip(start_ms, None if length_ms is None else start_ms + length_ms)
 
 
 def _samples(milliseconds: int, sample_rate_hz: int) -> int:

@@ -204,13 +204,7 @@ def _published(params: Params, outputs: list[OutputOrder]) -> Iterator[names.Pub
         is_segmented = preset.container == "ts" and "SegmentDuration" in members
         yield names.of_output(f"{path}.key", f"{prefix}{key}", is_segmented, format_of.get(key))
     for path, playlist in items(params, "Playlists", "playlists"):
-        protection = playlist.get("HlsContentProtection") or {}
-        yield names.of_playlist(
-            f"{path}.name",
-            f"{prefix}{playlist['Name']}",
-            playlist["Format"],
-            has_key_file=protection.get("KeyStoragePolicy") == "WithVariantPlaylists",
-        )
+        yield names.of_playlist(f"{path}.name", prefix, playlist)
 
 
 def _clips(params: Params) -> Iterator[tuple[str, Params]]:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from buckets import bucket
+from elastic_transcoder import times
 from elastic_transcoder.models import Job
 from elastic_transcoder.tests.conftest import FLAC, MP3, MP4, WAV, run_ffmpeg
 from elastic_transcoder.tests.worker.test_worker import details
-from elastic_transcoder.worker import clips, ffmpeg
+from elastic_transcoder.worker import ffmpeg
 from elastic_transcoder.worker.clips import Clip
 from sound import probe
 
@@ -63,7 +64,7 @@ def stitched(job: Job, *others: Path) -> Job:
     ],
 )
 def test_a_time_is_read_in_each_of_its_forms(written, milliseconds):
-    assert clips.milliseconds(written) == milliseconds
+    assert times.milliseconds(written) == milliseconds
 
 
 def test_a_clip_knows_its_length_in_a_sound():

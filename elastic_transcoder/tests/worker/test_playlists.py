@@ -336,12 +336,12 @@ def test_protected_segments_are_played_with_the_key_beside_the_playlist(site, cu
     key = protection.draw_key()
     stored = published.key_name("p #1/", "all é")
     site.put(stored, key.key)
-    name, segments = publish(site, cut, "p #1/in/a%", HLS3, key=key, key_name=stored)
+    name, _ = publish(site, cut, "p #1/in/a%", HLS3, key=key, key_name=stored)
     assert site.sound(name) == decoded(str(cut()[0]))
     _, text, content = cut()
     plain = content[: hls.parse(text)[0].length]
     encrypted = (site.folder / "p #1/in/a%00000.ts").read_bytes()
-    assert len(encrypted) == len(plain) // 16 * 16 + 16 == segments[0].length
+    assert len(encrypted) == len(plain) // 16 * 16 + 16
     assert plain[:16] not in encrypted
     asked = {path for path, _ in site.asked()}
     assert "/p%20%231/all%20%C3%A9.key" in asked
