@@ -1,11 +1,13 @@
 # make run    sets everything up and runs web server, workers and steps: PORT=8000 DATA_DIR=var
+# make transcoder  the same for the transcoder alone, without the web app: PORT=8000
+#             DATA_DIR=var/transcoder
 # make test   sets everything up and runs every test; ARGS="-k name" for some of them
 # make check  style, formatting, migrations
 # make lock   writes constraints.txt anew from the direct requirements
 
 PYTHON ?= python3
 .DEFAULT_GOAL := run
-.PHONY: run test check lock venv chromium
+.PHONY: run transcoder test check lock venv chromium
 
 # Each of these prints nothing, or one line that says what to do; $(call stop_at,…) prints that line
 # and stops.
@@ -16,6 +18,12 @@ chromium_problem = $(shell .ci/chromium)
 stop_at = $(if $(1),$(error $(1)))
 
 run: venv
+	@exec .venv/bin/python manage.py run
+
+# Its own folder even where .env names one: two installations never share a database by mistake.
+transcoder: export TRANSCODER_ALONE = 1
+transcoder: export DATA_DIR := $(or $(DATA_DIR),var/transcoder)
+transcoder: venv
 	@exec .venv/bin/python manage.py run
 
 test: venv chromium

@@ -116,6 +116,8 @@ def _is_address(url: str) -> bool:
 
 @register
 def engine(**_: Any) -> Iterator[CheckMessage]:
+    if settings.TRANSCODER_ALONE:  # whoever orders is no part of this installation
+        return
     from audio_transcoder.engines import ENGINES
 
     known = sorted(ENGINES)
@@ -188,6 +190,18 @@ def notices(**_: Any) -> list[CheckMessage]:
 
 
 def _notice_errors() -> Iterator[CheckMessage]:
+    if not settings.TRANSCODER_ALONE:
+        yield from _webhook_errors()
+    if not _are_topics(settings.TRANSCODER_TOPICS):
+        yield Error(
+            "TRANSCODER_TOPICS is no JSON object of topic ARNs with lists of http(s) URLs.",
+            hint='E.g. {"arn:aws:sns:eu-west-1:000000000000:transcode-complete": '
+            '["http://127.0.0.1:8000/transcode-complete/"]}',
+            id="audio.E011",
+        )
+
+
+def _webhook_errors() -> Iterator[CheckMessage]:
     wrong = [topic for topic in settings.SNS_TOPIC_ARN if arn.parse(topic) is None]
     if wrong or not settings.SNS_TOPIC_ARN:
         yield Error(
@@ -203,16 +217,11 @@ def _notice_errors() -> Iterator[CheckMessage]:
             hint="Expected is 1, 2 or 1,2: the versions that Amazon SNS signs with.",
             id="audio.E010",
         )
-    if not _are_topics(settings.TRANSCODER_TOPICS):
-        yield Error(
-            "TRANSCODER_TOPICS is no JSON object of topic ARNs with lists of http(s) URLs.",
-            hint='E.g. {"arn:aws:sns:eu-west-1:000000000000:transcode-complete": '
-            '["http://127.0.0.1:8000/transcode-complete/"]}',
-            id="audio.E011",
-        )
 
 
 def _refused_by_ourselves() -> Iterator[CheckMessage]:
+    if settings.TRANSCODER_ALONE:
+        return
     webhooks = {f"{url}/transcode-complete/" for url in (settings.SITE_URL, settings.LOCAL_URL)}
     for topic, urls in settings.TRANSCODER_TOPICS.items():
         if not webhooks & set(urls):
@@ -242,6 +251,8 @@ def _is_http(url: str) -> bool:
 
 @register
 def accounts(**_: Any) -> Iterator[CheckMessage]:
+    if settings.TRANSCODER_ALONE:  # nobody signs up here
+        return
     nowhere = ("console", "dummy", "locmem")
     is_sent = settings.EMAIL_BACKEND.split(".")[-2] not in nowhere
     if settings.ACCOUNT_EMAIL_VERIFICATION == "mandatory" and not is_sent:

@@ -87,7 +87,7 @@ def _kind_is_alive(kind: str) -> Callable[[], bool]:
 
 def uses_own_transcoder() -> bool:
     """Return whether the work is done by workers of this installation."""
-    return (
+    return settings.TRANSCODER_ALONE or (
         settings.TRANSCODER_ENGINE == "elastic"
         and settings.TRANSCODER_ENDPOINT_URL.rstrip("/") == settings.LOCAL_URL
     )

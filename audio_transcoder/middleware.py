@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import resolve
 from django.utils import translation
@@ -33,6 +34,19 @@ class UnavailableMiddleware:
             # The client went away or stood still for too long; a page for whoever still reads.
             return defaults.bad_request(request, error)
         return unavailable(request, error)
+
+
+class NoUploadHandler(FileUploadHandler):
+    """Ends the reading of a body that holds a file where none is expected."""
+
+    def new_file(self, *args: object, **kwargs: object) -> None:
+        raise StopUpload(connection_reset=True)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        """Never called: no file begins."""
+
+    def file_complete(self, file_size: int) -> None:
+        """Never called: no file begins."""
 
 
 class UnfinishedUploadsMiddleware:

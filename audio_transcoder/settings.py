@@ -23,8 +23,13 @@ _env_file = env("ENV_FILE", default=str(BASE_DIR / ".env"))
 if _env_file:
     environ.Env.read_env(_env_file)
 
-# Everything local lives here: database, folder buckets, secrets, keys, temporary files.
-DATA_DIR = Path(env("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+# Only the transcoder: its API, workers and the operators' pages. The web app is not installed.
+TRANSCODER_ALONE = env.bool("TRANSCODER_ALONE", default=False)
+
+# Everything local lives here: database, folder buckets, secrets, keys, temporary files. Both forms
+# may run from one folder of code, each with its own.
+_data_dir = BASE_DIR / "var" / "transcoder" if TRANSCODER_ALONE else BASE_DIR / "var"
+DATA_DIR = Path(env("DATA_DIR", default=str(_data_dir))).resolve()
 if not all(env(name, default="") for name in secret_file.NEEDED):
     environ.Env.read_env(secret_file.ensure(DATA_DIR / "env"))
 
@@ -77,8 +82,7 @@ X_FRAME_OPTIONS = "DENY"
 # --- Parts ------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "audio_transcoder.apps.AudioTranscoderConfig",
-    "transcode_messages.apps.TranscodeMessagesConfig",
+    "audio_transcoder.installation.apps.InstallationConfig",
     "elastic_transcoder.apps.ElasticTranscoderConfig",
     "steps.apps.StepsConfig",
     "django.contrib.admin",
@@ -89,11 +93,17 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
-    "allauth",
-    "allauth.account",
-    "django_htmx",
     "csp",
 ]
+if not TRANSCODER_ALONE:
+    INSTALLED_APPS = [
+        "audio_transcoder.apps.AudioTranscoderConfig",
+        "transcode_messages.apps.TranscodeMessagesConfig",
+        *INSTALLED_APPS,
+        "allauth",
+        "allauth.account",
+        "django_htmx",
+    ]
 
 MIDDLEWARE = [
     "audio_transcoder.middleware.UnavailableMiddleware",
@@ -110,11 +120,14 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "allauth.account.middleware.AccountMiddleware",
-    "django_htmx.middleware.HtmxMiddleware",
 ]
+if not TRANSCODER_ALONE:
+    MIDDLEWARE += [
+        "allauth.account.middleware.AccountMiddleware",
+        "django_htmx.middleware.HtmxMiddleware",
+    ]
 
-ROOT_URLCONF = "audio_transcoder.urls"
+ROOT_URLCONF = "audio_transcoder.installation.urls" if TRANSCODER_ALONE else "audio_transcoder.urls"
 WSGI_APPLICATION = "audio_transcoder.wsgi.application"
 
 TEMPLATES = [
@@ -127,11 +140,14 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "transcode_messages.context_processors.message_context_processor",
             ],
         },
     },
 ]
+if not TRANSCODER_ALONE:
+    TEMPLATES[0]["OPTIONS"]["context_processors"].append(
+        "transcode_messages.context_processors.message_context_processor"
+    )
 
 # --- Database ---------------------------------------------------------------------------------
 
@@ -158,10 +174,9 @@ CACHES = {
 
 # --- People -----------------------------------------------------------------------------------
 
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
-]
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+if not TRANSCODER_ALONE:
+    AUTHENTICATION_BACKENDS.append("allauth.account.auth_backends.AuthenticationBackend")
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -185,8 +200,8 @@ ACCOUNT_LOGOUT_ON_GET = False
 # How many accounts one address may make, in allauth's words: count/period/per.
 ACCOUNT_RATE_LIMITS = {"signup": env("ACCOUNT_SIGNUP_RATE_LIMIT", default="20/m/ip")}
 ACCOUNT_ADAPTER = "audio_transcoder.accounts.AccountAdapter"
-LOGIN_REDIRECT_URL = "audio:list"
-LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "admin:index" if TRANSCODER_ALONE else "audio:list"
+LOGIN_URL = "admin:login" if TRANSCODER_ALONE else "account_login"
 
 # Unset: mail is printed to the console.
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
@@ -202,7 +217,7 @@ USE_TZ = True
 # --- Storage ----------------------------------------------------------------------------------
 
 AWS_REGION = env("AWS_REGION", default="eu-west-1")
-# Unset: a bucket is a folder below DATA_DIR/buckets, the web app's is called "local".
+# Unset: a bucket is a folder below BUCKETS_DIR, the web app's is called "local".
 AWS_STORAGE_BUCKET_NAME = env("AWS_STORAGE_BUCKET_NAME", default="")
 AWS_S3_REGION_NAME = env("AWS_S3_REGION_NAME", default=AWS_REGION)
 # Another S3 server than Amazon's. Unset: Amazon's, in the region above.
@@ -212,7 +227,8 @@ AWS_S3_ADDRESSING_STYLE = env("AWS_S3_ADDRESSING_STYLE", default="virtual")
 AWS_QUERYSTRING_EXPIRE = env.int("AWS_QUERYSTRING_EXPIRE", default=3600)
 # Host name that serves the bucket's static files, e.g. a CloudFront distribution.
 AWS_S3_CUSTOM_DOMAIN = env("AWS_S3_CUSTOM_DOMAIN", default="") or None
-BUCKETS_DIR = DATA_DIR / "buckets"
+# Where folder buckets are. A web app and a transcoder of their own may share it.
+BUCKETS_DIR = Path(env("BUCKETS_DIR", default=str(DATA_DIR / "buckets"))).resolve()
 MEDIA_BUCKET = AWS_STORAGE_BUCKET_NAME or "local"
 
 STATICFILES_LOCATION = env("STATICFILES_LOCATION", default="static")
@@ -244,7 +260,7 @@ MAX_DURATION_S = env.int("MAX_DURATION_S", default=24 * 3600)
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "tmp"
 FILE_UPLOAD_TEMP_DIR.mkdir(parents=True, exist_ok=True)
 # No form but the upload page's takes a file; that view says so itself.
-FILE_UPLOAD_HANDLERS = ["audio_transcoder.uploads.NoUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["audio_transcoder.middleware.NoUploadHandler"]
 # Bytes of a request that is no file: API calls and notices stay below 1 MiB.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
 
@@ -253,6 +269,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2
 TRANSCODER_ENGINE = env("TRANSCODER_ENGINE", default="elastic")
 # Base URL of the Elastic Transcoder API. Unset: our own, on this site.
 TRANSCODER_ENDPOINT_URL = env("TRANSCODER_ENDPOINT_URL", default="") or LOCAL_URL
+if TRANSCODER_ALONE:
+    TRANSCODER_ENDPOINT_URL = LOCAL_URL  # an .env may be the web app's too
 TRANSCODER_PIPELINE_NAME = env("TRANSCODER_PIPELINE_NAME", default="Audio Files")
 TRANSCODER_ACCESS_KEY_ID = env("TRANSCODER_ACCESS_KEY_ID")
 TRANSCODER_SECRET_ACCESS_KEY = env("TRANSCODER_SECRET_ACCESS_KEY")
@@ -266,11 +284,12 @@ TRANSCODER_MAX_PLACED = env.int("TRANSCODER_MAX_PLACED", default=20)
 _own_topic = f"arn:aws:sns:{AWS_REGION}:000000000000:transcode-complete"
 # The topics that the webhook accepts, exact.
 SNS_TOPIC_ARN = env.list("SNS_TOPIC_ARN", default=[_own_topic])
+if TRANSCODER_ALONE:
+    SNS_TOPIC_ARN = []  # there is no webhook
 SNS_SIGNATURE_VERSIONS = env.list("SNS_SIGNATURE_VERSIONS", default=["1", "2"])
 # Our own topics: ARN -> the URLs that hear of it. Any other ARN belongs to Amazon SNS.
-TRANSCODER_TOPICS = env.json(
-    "TRANSCODER_TOPICS", default={_own_topic: [f"{LOCAL_URL}/transcode-complete/"]}
-)
+_own_topics = {} if TRANSCODER_ALONE else {_own_topic: [f"{LOCAL_URL}/transcode-complete/"]}
+TRANSCODER_TOPICS = env.json("TRANSCODER_TOPICS", default=_own_topics)
 SNS_KEY_FILE = DATA_DIR / "sns.key.pem"
 SNS_CERTIFICATE_FILE = DATA_DIR / "sns.cert.pem"
 

@@ -16,7 +16,6 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.files.uploadhandler import (
     FileUploadHandler,
-    StopUpload,
     TemporaryFileUploadHandler,
 )
 from django.db import IntegrityError, transaction
@@ -48,19 +47,6 @@ class UploadTooLarge(Exception):
 
 class OverQuota(Exception):
     """The person's space, or number of files, is used up."""
-
-
-class NoUploadHandler(FileUploadHandler):
-    """Ends the reading of a body that holds a file where none is expected."""
-
-    def new_file(self, *args: object, **kwargs: object) -> None:
-        raise StopUpload(connection_reset=True)
-
-    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        """Never called: no file begins."""
-
-    def file_complete(self, file_size: int) -> None:
-        """Never called: no file begins."""
 
 
 class HashingUploadHandler(TemporaryFileUploadHandler):

@@ -14,15 +14,17 @@ def ensure_pipeline() -> Pipeline:
     """Return the pipeline named by TRANSCODER_PIPELINE_NAME, made or brought in line.
 
     Buckets and topics follow the settings, so that another bucket takes nothing but another
-    setting; a pause is kept. Of several with the name, the oldest is it.
+    setting; a pause is kept. Where the transcoder is alone the pipeline is its clients': once it
+    is there, nothing but a topic of the settings comes in. Of several with the name, the oldest
+    is it.
     """
     topic = next(iter([*settings.TRANSCODER_TOPICS, *settings.SNS_TOPIC_ARN]), "")
-    wanted = {
+    notifications = {"notifications": dict.fromkeys(EVENTS, topic) | {"Warning": ""}}
+    buckets = {
         "input_bucket": settings.MEDIA_BUCKET,
         "output_bucket": settings.MEDIA_BUCKET,
         "content_config": None,
         "thumbnail_config": None,
-        "notifications": dict.fromkeys(EVENTS, topic) | {"Warning": ""},
     }
     with transaction.atomic():
         pipelines = Pipeline.objects.filter(name=settings.TRANSCODER_PIPELINE_NAME)
@@ -32,8 +34,12 @@ def ensure_pipeline() -> Pipeline:
                 name=settings.TRANSCODER_PIPELINE_NAME,
                 role=f"arn:aws:iam::{settings.TRANSCODER_ACCOUNT_ID}:role/"
                 "Elastic_Transcoder_Default_Role",
-                **wanted,
+                **buckets,
+                **notifications,
             )
+        wanted = buckets | notifications
+        if settings.TRANSCODER_ALONE:
+            wanted = notifications if topic else {}
         for field, value in wanted.items():
             setattr(pipeline, field, value)
         pipeline.save(update_fields=list(wanted))

@@ -7,7 +7,14 @@ DATA_DIR = tempfile.mkdtemp(prefix="audio-transcoder-tests-")
 
 for name in [name for name in os.environ if name.startswith(("AWS_", "TRANSCODER_", "SNS_"))]:
     del os.environ[name]
-for name in ("DATABASE_URL", "CELERY_BROKER_URL", "SITE_URL", "STATIC_ON_S3", "SECRET_KEY"):
+for name in (
+    "DATABASE_URL",
+    "CELERY_BROKER_URL",
+    "SITE_URL",
+    "STATIC_ON_S3",
+    "SECRET_KEY",
+    "BUCKETS_DIR",
+):
     os.environ.pop(name, None)
 os.environ["DATA_DIR"] = DATA_DIR
 os.environ["DEBUG"] = "false"

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
-    help = "Sets the site up, then runs web server, workers and steps until Ctrl-C."
+    help = "Sets everything up, then runs web server, workers and steps until Ctrl-C."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -56,8 +56,15 @@ class Command(BaseCommand):
             logger.info("created the superuser admin")
 
     def say_where(self) -> None:
+        if settings.TRANSCODER_ALONE:
+            self.stdout.write(
+                f"Elastic Transcoder starts at {settings.SITE_URL}/\n"
+                "Access key: TRANSCODER_ACCESS_KEY_ID and TRANSCODER_SECRET_ACCESS_KEY in "
+                f"{settings.DATA_DIR / 'env'}"
+            )
+        else:
+            self.stdout.write(f"Audio Transcoder starts at {settings.SITE_URL}/")
         self.stdout.write(
-            f"Audio Transcoder starts at {settings.SITE_URL}/\n"
             f"Admin: {settings.SITE_URL}/admin/ as admin; the password is ADMIN_PASSWORD in "
             f"{settings.DATA_DIR / 'env'}\n"
             "Ctrl-C ends it."
@@ -75,9 +82,10 @@ def listen(address: str, port: int) -> socket.socket:
         listener.listen(1024)
     except (OSError, OverflowError) as error:
         listener.close()
+        command = "make transcoder" if settings.TRANSCODER_ALONE else "make run"
         raise CommandError(
             f"Cannot listen on {address} port {port}: {error}. Stop what runs there, or choose "
-            "another port: make run PORT=8001 DATA_DIR=var2"
+            f"another port: {command} PORT=8001 DATA_DIR=var2"
         ) from error
     return listener
 
