@@ -303,6 +303,11 @@ def _next_due() -> datetime | None:
 def signer() -> Signer:
     """Return what signs for our own topics; its key is made at the first call."""
     keys.ensure(settings.SNS_KEY_FILE, settings.SNS_CERTIFICATE_FILE)
+    if not settings.SNS_KEY_FILE.exists():
+        raise FileNotFoundError(
+            f"{settings.SNS_CERTIFICATE_FILE} came without its key, so nothing can be signed here: "
+            f"bring {settings.SNS_KEY_FILE} too, or remove the certificate to have a new pair made"
+        )
     return _signer_of(
         settings.SNS_KEY_FILE.read_bytes(), settings.SNS_CERTIFICATE_FILE.read_bytes()
     )

@@ -20,12 +20,15 @@ _LIFETIME = timedelta(days=30 * 365)
 def ensure(key_file: Path, certificate_file: Path) -> None:
     """Have an RSA-2048 key and its self-signed certificate (X.509 v3) in these files, as PEM.
 
-    What is there and belongs together stays. Several processes may do this at once: each file
-    appears whole or not at all, mode 600; the first key written wins, and every certificate is
-    made from the key that stands in the file. Raises ValueError when the key file holds
-    something else than an unencrypted RSA key.
+    What is there and belongs together stays. A certificate alone stays too and no key is made: it
+    was brought from the installation whose messages are believed here. Several processes may do
+    this at once: each file appears whole or not at all, mode 600; the first key written wins, and
+    every certificate is made from the key that stands in the file. Raises ValueError when the key
+    file holds something else than an unencrypted RSA key.
     """
     if not key_file.exists():
+        if _is_certificate(certificate_file):
+            return  # the key is written first, so this is no pair in the making
         _write(key_file, _new_key(), publish=_link)
     key = _read_key(key_file)
     if not certificate_file.exists():
@@ -76,11 +79,19 @@ def _read_key(key_file: Path) -> rsa.RSAPrivateKey:
 
 
 def _belongs(certificate_file: Path, key: rsa.RSAPrivateKey) -> bool:
+    certificate = _read_certificate(certificate_file)
+    return certificate is not None and certificate.public_key() == key.public_key()
+
+
+def _is_certificate(certificate_file: Path) -> bool:
+    return certificate_file.exists() and _read_certificate(certificate_file) is not None
+
+
+def _read_certificate(certificate_file: Path) -> x509.Certificate | None:
     try:
-        certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
+        return x509.load_pem_x509_certificate(certificate_file.read_bytes())
     except ValueError:
-        return False
-    return certificate.public_key() == key.public_key()
+        return None
 
 
 def _link(temporary: Path, path: Path) -> None:

@@ -385,3 +385,14 @@ def test_nothing_is_posted_inside_a_transaction(job, subscriber, monkeypatch):
 def test_the_key_is_made_once(work_dirs, settings):
     keys.ensure(settings.SNS_KEY_FILE, settings.SNS_CERTIFICATE_FILE)
     assert notices.signer() is notices.signer()
+
+
+def test_where_the_certificate_came_without_its_key_nothing_is_signed_and_it_stays(
+    settings, work_dirs
+):
+    keys.ensure(settings.SNS_KEY_FILE, settings.SNS_CERTIFICATE_FILE)
+    settings.SNS_KEY_FILE.unlink()
+    before = settings.SNS_CERTIFICATE_FILE.read_bytes()
+    with pytest.raises(FileNotFoundError, match=r"came without its key.*sns\.key\.pem"):
+        notices.signer()
+    assert settings.SNS_CERTIFICATE_FILE.read_bytes() == before

@@ -59,13 +59,36 @@ def test_a_lost_certificate_is_made_again_from_the_key(files):
     assert Signer(*contents(files))
 
 
-@pytest.mark.parametrize("certificate", [None, b"", b"nonsense"])
-def test_a_certificate_of_another_key_or_none_at_all_is_replaced(files, certificate):
+def another_certificate(tmp_path):
+    files = tmp_path / "other.key.pem", tmp_path / "other.cert.pem"
     keys.ensure(*files)
-    if certificate is None:
-        files[0].unlink()
-    else:
-        files[1].write_bytes(certificate)
+    return files[1].read_bytes()
+
+
+@pytest.mark.parametrize("certificate", [None, b"", b"nonsense"])
+def test_a_certificate_of_another_key_or_none_at_all_is_replaced(files, certificate, tmp_path):
+    keys.ensure(*files)
+    key_before = files[0].read_bytes()
+    files[1].write_bytes(another_certificate(tmp_path) if certificate is None else certificate)
+
+    keys.ensure(*files)
+    assert files[0].read_bytes() == key_before
+    assert Signer(*contents(files))
+
+
+def test_a_certificate_alone_is_another_installations_and_stays(files, tmp_path):
+    files[1].parent.mkdir()
+    files[1].write_bytes(another_certificate(tmp_path))
+    before = files[1].read_bytes()
+
+    keys.ensure(*files)
+    assert files[1].read_bytes() == before
+    assert not files[0].exists()
+
+
+def test_what_is_no_certificate_does_not_keep_a_pair_from_being_made(files):
+    files[1].parent.mkdir()
+    files[1].write_bytes(b"nonsense")
 
     keys.ensure(*files)
     assert Signer(*contents(files))
