@@ -26,6 +26,7 @@ class AccessKey(models.Model):
     encrypted_secret = models.TextField()
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(null=True, blank=True)  # to the hour
 
     def __str__(self) -> str:
         return f"{self.name} ({self.access_key_id})"

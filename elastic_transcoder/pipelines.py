@@ -15,8 +15,8 @@ def ensure_pipeline() -> Pipeline:
 
     Buckets and topics follow the settings, so that another bucket takes nothing but another
     setting; a pause is kept. Where the transcoder is alone the pipeline is its clients': once it
-    is there, nothing but a topic of the settings comes in. Of several with the name, the oldest
-    is it.
+    is there nothing of it changes, but a topic of the settings comes in while it has none. Of
+    several with the name, the oldest is it.
     """
     topic = next(iter([*settings.TRANSCODER_TOPICS, *settings.SNS_TOPIC_ARN]), "")
     notifications = {"notifications": dict.fromkeys(EVENTS, topic) | {"Warning": ""}}
@@ -39,7 +39,7 @@ def ensure_pipeline() -> Pipeline:
             )
         wanted = buckets | notifications
         if settings.TRANSCODER_ALONE:
-            wanted = notifications if topic else {}
+            wanted = {} if any(pipeline.notifications.values()) else notifications
         for field, value in wanted.items():
             setattr(pipeline, field, value)
         pipeline.save(update_fields=list(wanted))

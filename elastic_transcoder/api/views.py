@@ -74,9 +74,9 @@ def api(request: HttpRequest) -> HttpResponse:
 def _answer(request: HttpRequest) -> tuple[int, dict[str, Any]]:
     path = raw_path(request.META)
     query = request.META.get("QUERY_STRING", "")
-    body = _authenticated_body(request, path, query)
     prefix = quote(request.META.get("SCRIPT_NAME", "").rstrip("/"), safe="/-_.~")
     found = find_operation(request.method, path.removeprefix(prefix))
+    caller, body = _authenticated(request, path, query)
     if found is None:
         raise ApiError("UnknownOperationException", "There is no such operation.")
     operation, path_values = found
@@ -85,15 +85,16 @@ def _answer(request: HttpRequest) -> tuple[int, dict[str, Any]]:
     return operation.http.get("responseCode", 200), OPERATIONS[operation.name](params)
 
 
-def _authenticated_body(request: HttpRequest, path: str, query: str) -> bytes:
-    """Return the body of a request whose signature is right, or raise ApiError.
+def _authenticated(request: HttpRequest, path: str, query: str) -> tuple[keys.Caller, bytes]:
+    """Return who sent a request whose signature is right, and its body, or raise ApiError.
 
     Whoever did not sign at all has no body read.
     """
     headers = _headers(request.META)
-    claim = read_claim(headers, timezone.now())
-    secret = keys.secret_of(claim.access_key_id)
-    if secret is None:
+    now = timezone.now()
+    claim = read_claim(headers, now)
+    caller = keys.caller(claim.access_key_id)
+    if caller is None or caller.secret is None:
         raise ApiError("AccessDeniedException", "The access key is unknown or disabled.")
     try:
         body = request.body
@@ -102,12 +103,13 @@ def _authenticated_body(request: HttpRequest, path: str, query: str) -> bytes:
     except UnreadablePostError as error:
         raise ApiError("SerializationException", "The request body broke off.") from error
     signed = SignedRequest(request.method, path, query, headers)
-    if not is_genuine(claim, secret, signed, body):
+    if not is_genuine(claim, caller.secret, signed, body):
         raise ApiError(
             "AccessDeniedException",
             "The request signature we calculated does not match the signature you provided.",
         )
-    return body
+    keys.note_use(caller, now)
+    return caller, body
 
 
 def raw_path(environ: dict[str, Any]) -> str:
