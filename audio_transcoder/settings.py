@@ -293,17 +293,20 @@ TRANSCODER_TOPICS = env.json("TRANSCODER_TOPICS", default=_own_topics)
 SNS_KEY_FILE = DATA_DIR / "sns.key.pem"
 SNS_CERTIFICATE_FILE = DATA_DIR / "sns.cert.pem"
 
-# --- The transcoder's own API -----------------------------------------------------------------
+# --- The transcoder itself --------------------------------------------------------------------
 
 # How much there may be at once: pipelines, custom presets, waiting jobs of one pipeline; more is
 # answered with 429. Amazon's numbers were 4, 50 and 1000000. 0: no limit.
 TRANSCODER_MAX_PIPELINES = env.int("TRANSCODER_MAX_PIPELINES", default=0)
 TRANSCODER_MAX_PRESETS = env.int("TRANSCODER_MAX_PRESETS", default=0)
 TRANSCODER_MAX_QUEUED_JOBS = env.int("TRANSCODER_MAX_QUEUED_JOBS", default=1_000_000)
+TRANSCODER_ACCOUNT_ID = env("TRANSCODER_ACCOUNT_ID", default="000000000000")
+# How often each access key may call: operation, or "*" for each of the others -> calls in a
+# second, calls at once. Unset: as often as it likes.
+TRANSCODER_RATE_LIMITS = env.json("TRANSCODER_RATE_LIMITS", default={})
 
 # --- Workers ----------------------------------------------------------------------------------
 
-TRANSCODER_ACCOUNT_ID = env("TRANSCODER_ACCOUNT_ID", default="000000000000")
 # Processes that only transcode. 0: one for each core.
 TRANSCODER_WORKERS = env.int("TRANSCODER_WORKERS", default=0) or os.cpu_count() or 1
 # Unset: the FFmpeg that the package imageio-ffmpeg brings.

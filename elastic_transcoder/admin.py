@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from elastic_transcoder import keys
-from elastic_transcoder.models import AccessKey, Job, JobOutput, Notice, Pipeline, Preset
+from elastic_transcoder.models import AccessKey, CallRate, Job, JobOutput, Notice, Pipeline, Preset
 
 
 class RowsWrittenByTheApi(admin.ModelAdmin):
@@ -29,11 +29,11 @@ class RowsWrittenByTheApi(admin.ModelAdmin):
 
 @admin.register(AccessKey)
 class AccessKeyAdmin(RowsWrittenByTheApi):
-    list_display = ["name", "access_key_id", "is_enabled", "created_at"]
+    list_display = ["name", "access_key_id", "is_enabled", "created_at", "last_used_at"]
     list_filter = ["is_enabled"]
     search_fields = ["name", "access_key_id"]
     # The secret is nobody's to read, not even encrypted.
-    fields = ["name", "access_key_id", "is_enabled", "created_at"]
+    fields = ["name", "access_key_id", "is_enabled", "created_at", "last_used_at"]
     actions = ["enable", "disable"]
 
     @admin.action(description=_("Enable"))
@@ -45,6 +45,17 @@ class AccessKeyAdmin(RowsWrittenByTheApi):
     def disable(self, request: HttpRequest, queryset: QuerySet[AccessKey]) -> None:
         for key in queryset:
             keys.disable(key.access_key_id)
+
+
+@admin.register(CallRate)
+class CallRateAdmin(RowsWrittenByTheApi):
+    """Which keys call what that is limited; how far each is ahead is for the API alone."""
+
+    list_display = ["key", "operation"]
+    list_select_related = ["key"]
+    list_filter = ["operation"]
+    search_fields = ["key__name", "key__access_key_id"]
+    fields = ["key", "operation"]
 
 
 @admin.register(Pipeline)

@@ -12,7 +12,7 @@ class ElasticTranscoderConfig(AppConfig):
     verbose_name = "Elastic Transcoder"
 
     def ready(self) -> None:
-        from elastic_transcoder import steps  # noqa: F401 - they register themselves
+        from elastic_transcoder import checks, steps  # noqa: F401 - they register themselves
 
         post_migrate.connect(_ensure_site_can_call, sender=self)
 

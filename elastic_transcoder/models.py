@@ -32,6 +32,20 @@ class AccessKey(models.Model):
         return f"{self.name} ({self.access_key_id})"
 
 
+class CallRate(models.Model):
+    """Until when one key's calls of one operation are paid for; what that means: ``api.rates``."""
+
+    key = models.ForeignKey(AccessKey, on_delete=models.CASCADE, related_name="+")
+    operation = models.CharField(max_length=64)
+    paid_until_us = models.BigIntegerField(default=0)  # microseconds since the epoch
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "operation"], name="call_rate")]
+
+    def __str__(self) -> str:
+        return f"{self.operation} by {self.key_id}"
+
+
 class Pipeline(models.Model):
     """A queue of jobs between two buckets."""
 

@@ -17,18 +17,23 @@ STATUS = {
     "ResourceInUseException": 409,
     "RequestEntityTooLarge": 413,
     "LimitExceededException": 429,
+    "ThrottlingException": 429,
     "InternalServiceException": 500,
     "ServiceUnavailable": 503,
 }
 
 
 class ApiError(Exception):
-    """Ends the request with the error ``name`` of ``STATUS`` and its message."""
+    """Ends the request with the error ``name`` of ``STATUS`` and its message.
 
-    def __init__(self, name: str, message: str) -> None:
+    ``retry_after_s``: whole seconds until the same request may succeed, where that is known.
+    """
+
+    def __init__(self, name: str, message: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(f"{name}: {message}")
         self.name = name
         self.message = message
+        self.retry_after_s = retry_after_s
 
     @property
     def status(self) -> int:

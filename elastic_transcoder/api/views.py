@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from elastic_transcoder import keys
-from elastic_transcoder.api import jobs, pipelines, presets, roles, rules
+from elastic_transcoder.api import jobs, pipelines, presets, rates, roles, rules
 from elastic_transcoder.api.errors import ApiError
 from elastic_transcoder.api.parsing import parse
 from elastic_transcoder.api.service import find_operation
@@ -80,6 +80,7 @@ def _answer(request: HttpRequest) -> tuple[int, dict[str, Any]]:
     if found is None:
         raise ApiError("UnknownOperationException", "There is no such operation.")
     operation, path_values = found
+    rates.check(caller.key_id, operation.name)
     params = parse(operation, path_values, query, body)
     rules.check(operation.name, params)
     return operation.http.get("responseCode", 200), OPERATIONS[operation.name](params)
@@ -144,6 +145,8 @@ def _headers(environ: dict[str, Any]) -> dict[str, str]:
 def _failure(error: ApiError) -> HttpResponse:
     response = _json({"message": error.message}, error.status)
     response["x-amzn-ErrorType"] = error.name
+    if error.retry_after_s is not None:
+        response["Retry-After"] = str(error.retry_after_s)
     return response
 
 
