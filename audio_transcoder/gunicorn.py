@@ -39,7 +39,10 @@ control_socket_disable = True
 (settings.DATA_DIR / "log").mkdir(parents=True, exist_ok=True)  # gunicorn opens it at once
 logger_class = "audio_transcoder.web_worker.AccessLogger"
 accesslog = str(settings.DATA_DIR / "log" / "access.log")
-access_log_format = '%(h)s %(t)s "%(m)s %(path)s %(H)s" %(s)s %(B)s %(L)s %(signed)s'
+access_log_format = (
+    '%(h)s %(t)s "%(m)s %(path)s %(H)s" %(s)s %(B)s %(L)s '
+    '"%(key)s" %(operation)s %(request_id)s %(signed)s'
+)
 errorlog = "-"
 loglevel = "warning"
 

@@ -106,20 +106,26 @@ class AccessLogger(Logger):
     """One line for each request, without anything that opens a door.
 
     No query (signed links have theirs there), no headers; of the Authorization header only
-    whether it is an AWS signature.
+    whether it is an AWS signature. Of a call of the API the key's name, the operation and the
+    request id, which the API leaves in the environment.
     """
 
     def atoms(
         self, response: Any, request: Any, environ: dict[str, Any], request_time: timedelta
     ) -> dict[str, Any]:
-        """Return what the format may name: gunicorn's own, ``path`` and ``signed``.
+        """Return what the format may name: gunicorn's own, and ours.
 
-        ``path`` is as it came over the wire, still percent-encoded, so no line is split.
+        ``path`` is as it came over the wire, still percent-encoded, and ``key`` is escaped as in
+        Python's literals, so no line is split; gunicorn escapes the quotes.
         """
+        call = environ.get("elastic_transcoder.call", {})
         path = environ["RAW_URI"].partition("?")[0]
         authorization = environ.get("HTTP_AUTHORIZATION", "")
         return {
             **super().atoms(response, request, environ, request_time),
             "path": _TOKEN.sub(r"\1...", path).encode("ascii", "backslashreplace").decode(),
+            "key": call.get("key", "-").encode("unicode_escape").decode(),
+            "operation": call.get("operation", "-"),
+            "request_id": call.get("request_id", "-"),
             "signed": "signed" if authorization.startswith("AWS4-HMAC-SHA256 ") else "-",
         }

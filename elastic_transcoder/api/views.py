@@ -44,6 +44,10 @@ OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "UpdatePipelineStatus": pipelines.update_pipeline_status,
 }
 
+# Where, in the WSGI environment, a web server's log finds what it may say of a call: ``key`` (the
+# name of the key, if there is such a key), ``operation`` and ``request_id``.
+CALL = "elastic_transcoder.call"
+
 
 @csrf_exempt
 def api(request: HttpRequest) -> HttpResponse:
@@ -54,6 +58,7 @@ def api(request: HttpRequest) -> HttpResponse:
     else. Every answer carries an ``x-amzn-RequestId``.
     """
     request_id = str(uuid.uuid4())
+    request.META[CALL] = {"request_id": request_id}
     try:
         status, members = _answer(request)
         response = _json(members, status)
@@ -76,6 +81,8 @@ def _answer(request: HttpRequest) -> tuple[int, dict[str, Any]]:
     query = request.META.get("QUERY_STRING", "")
     prefix = quote(request.META.get("SCRIPT_NAME", "").rstrip("/"), safe="/-_.~")
     found = find_operation(request.method, path.removeprefix(prefix))
+    if found is not None:
+        request.META[CALL]["operation"] = found[0].name
     caller, body = _authenticated(request, path, query)
     if found is None:
         raise ApiError("UnknownOperationException", "There is no such operation.")
@@ -95,6 +102,8 @@ def _authenticated(request: HttpRequest, path: str, query: str) -> tuple[keys.Ca
     now = timezone.now()
     claim = read_claim(headers, now)
     caller = keys.caller(claim.access_key_id)
+    if caller is not None:
+        request.META[CALL]["key"] = caller.name
     if caller is None or caller.secret is None:
         raise ApiError("AccessDeniedException", "The access key is unknown or disabled.")
     try:
