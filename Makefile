@@ -1,9 +1,8 @@
-# make run    sets everything up and runs web server, workers and steps: PORT=8000 DATA_DIR=var
-# make transcoder  the same for the transcoder alone, without the web app: PORT=8000
-#             DATA_DIR=var/transcoder
-# make test   sets everything up and runs every test; ARGS="-k name" for some of them
-# make check  style, formatting, migrations
-# make lock   writes constraints.txt anew from the direct requirements
+# make run         sets everything up and runs web server, workers and steps: PORT=8000 DATA_DIR=var
+# make transcoder  the same for the transcoder alone: PORT=8000 DATA_DIR=var/transcoder
+# make test        sets everything up and runs every test; ARGS="-k name" for some of them
+# make check       style, formatting, migrations
+# make lock        writes constraints.txt anew from the direct requirements
 
 PYTHON ?= python3
 .DEFAULT_GOAL := run

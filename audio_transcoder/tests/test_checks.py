@@ -88,6 +88,16 @@ def test_d8_debug_on_a_public_site_is_warned_of(settings):
     assert ids() == ["audio.W001"]
 
 
+def test_the_transcoder_alone_asks_for_nothing_of_the_web_app(settings):
+    settings.TRANSCODER_ALONE = True
+    settings.SNS_TOPIC_ARN = []
+    settings.TRANSCODER_ENGINE = "none"
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    assert ids() == []
+    settings.TRANSCODER_TOPICS = ["x"]
+    assert ids() == ["audio.E011"]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -118,7 +118,19 @@ def test_https_in_the_address_switches_on_secure_cookies_and_hsts(tmp_path):
     assert settings_under(tmp_path, what) == "False False False False"
 
 
-def test_w10_production_settings_pass_djangos_deployment_checks(tmp_path):
+def test_alone_the_transcoder_is_its_own_whatever_a_web_app_was_told(tmp_path):
+    what = "settings.TRANSCODER_ENDPOINT_URL, settings.SNS_TOPIC_ARN, settings.TRANSCODER_TOPICS"
+    told = {
+        "PORT": "8100",
+        "TRANSCODER_ENDPOINT_URL": "https://transcoder.example.org",
+        "SNS_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:theirs",
+    }
+    alone = settings_under(tmp_path, what, TRANSCODER_ALONE="1", **told)
+    assert alone == "http://127.0.0.1:8100 [] {}"
+
+
+@pytest.mark.parametrize("alone", ["false", "true"])
+def test_w10_production_settings_pass_djangos_deployment_checks(tmp_path, alone):
     """`check --deploy` has nothing to say."""
     done = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
@@ -128,6 +140,7 @@ def test_w10_production_settings_pass_djangos_deployment_checks(tmp_path):
             "DATA_DIR": str(tmp_path),
             "ENV_FILE": "",
             "SITE_URL": "https://audio.example.org",
+            "TRANSCODER_ALONE": alone,
         },
         capture_output=True,
         text=True,
