@@ -212,6 +212,14 @@ class JobOutput(models.Model):
             models.UniqueConstraint(fields=["job", "number"], name="output_number"),
             models.UniqueConstraint(fields=["job", "key"], name="output_key"),
         ]
+        indexes = [
+            # The console looks here for the codes that occur, and for the jobs of one.
+            models.Index(
+                fields=["error_code", "job"],
+                name="output_error",
+                condition=Q(error_code__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.job_id} {self.number}"
@@ -262,6 +270,8 @@ class Notice(models.Model):
             models.Index(
                 fields=["next_attempt_at"], name="notice_due", condition=Q(status="Waiting")
             ),
+            # The console looks here for the few that nobody took.
+            models.Index(fields=["id"], name="notice_refused", condition=Q(status="Refused")),
         ]
 
     def __str__(self) -> str:
