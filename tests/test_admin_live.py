@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
+from tests import sounds
 from tests.system import Person, System, wait_for
 from tests.test_end_to_end import code_of, renditions
 
@@ -25,7 +27,7 @@ def operator(system: System) -> Iterator[Person]:
     return admin.sign_in()
 
 
-def act(operator: Person, url: str, action: str, pk: int) -> str:
+def act(operator: Person, url: str, action: str, pk: int | str) -> str:
     token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', operator.get(url).text)[1]
     answer = operator.post(
         url, {"csrfmiddlewaretoken": token, "action": action, "_selected_action": pk}
@@ -78,3 +80,79 @@ def test_an_operator_has_a_notice_sent_again_and_nobody_is_told_twice(
 
     wait_for(delivered_anew, "its second delivery", 20)
     assert len(person.messages()) == 1
+
+
+CONSOLE = "/admin/elastic_transcoder"
+MP3, FLAC = "1351620000001-300020", "1351620000001-300110"
+
+
+def send(operator: Person, url: str, **data: str) -> str:
+    """Fill a form of the console; return the id of what the page is about that it leads to."""
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', operator.get(url).text)[1]
+    answer = operator.post(url, {"csrfmiddlewaretoken": token, **data})
+    assert answer.status_code == 200, answer.text
+    return re.search(r"/(\d{13}-\w{6})/change/$", answer.url)[1]
+
+
+def test_an_operator_makes_a_job_by_hand_and_repeats_it(
+    system: System, person: Person, operator: Person, music: Path
+):
+    person.upload(music, ("flac",))
+    person.wait_until_ready()
+    source = next(key for key in system.objects() if key.endswith("/source"))
+    pipeline = send(
+        operator,
+        f"{CONSOLE}/pipeline/add/",
+        name="By hand",
+        input_bucket="local",
+        output_bucket="local",
+        role="arn:aws:iam::000000000000:role/x",
+    )
+
+    def status_of(job: str) -> str:
+        return system.rows("SELECT status FROM elastic_transcoder_job WHERE id = ?", job)[0][0]
+
+    def is_complete(job: str) -> bool:
+        assert status_of(job) != "Error", operator.get(f"{CONSOLE}/job/{job}/change/").text
+        return status_of(job) == "Complete"
+
+    # A paused pipeline holds the job; once it is resumed nobody waits for the clock.
+    assert "1 pipeline paused" in act(operator, f"{CONSOLE}/pipeline/", "pause", pipeline)
+    first = send(
+        operator,
+        f"{CONSOLE}/job/add/",
+        **{
+            "pipeline": pipeline,
+            "input_key": source,
+            "prefix": "by hand/",
+            "rows": "3",
+            "output-1-key": "five.mp3",
+            "output-1-preset": MP3,
+            "output-2-key": "five.flac",
+            "output-2-preset": FLAC,
+        },
+    )
+    assert status_of(first) == "Submitted"
+    assert "its pipeline is paused" in operator.get(f"{CONSOLE}/job/{first}/change/").text
+    assert "1 pipeline resumed" in act(operator, f"{CONSOLE}/pipeline/", "resume", pipeline)
+    wait_for(lambda: is_complete(first), "the job made by hand", 30)
+
+    repeat = f"{CONSOLE}/job/{first}/repeat/"
+    offered = re.search(r'name="prefix" value="([^"]+)"', operator.get(repeat).text)[1]
+    second = send(operator, repeat, prefix=offered)
+    wait_for(lambda: is_complete(second), "the repeated job", 30)
+
+    page = operator.get(f"{CONSOLE}/job/{second}/change/").text
+    assert "Complete; the work took" in page
+    assert f"{offered}five.flac" in page
+    for prefix in ("by hand/", offered):
+        for name in ("five.mp3", "five.flac"):
+            made = object_file(system, f"{prefix}{name}")
+            assert sounds.decoded_seconds(made) == pytest.approx(5, abs=0.1)
+
+
+def object_file(system: System, key: str) -> Path:
+    """Return the file of an object whose name is safe but for spaces."""
+    found = [one for one in system.objects() if unquote(one) == key]
+    assert len(found) == 1, system.objects()
+    return system.data_dir / "buckets" / "local" / found[0]

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+import steps
 from elastic_transcoder.api import answers, limits
 from elastic_transcoder.api.errors import ApiError
 from elastic_transcoder.api.paging import page_of
@@ -101,6 +102,8 @@ def update_pipeline_status(params: Members) -> Members:
     pipeline = _pipeline(params["Id"], locked=True)
     pipeline.status = params["Status"]
     pipeline.save(update_fields=["status"])
+    if pipeline.status == Pipeline.Status.ACTIVE:
+        steps.nudge("transcode")
     return {"Pipeline": answers.pipeline(pipeline)}
 
 
