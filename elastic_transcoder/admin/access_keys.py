@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 from elastic_transcoder import keys
 from elastic_transcoder.admin.forms import form_page
 from elastic_transcoder.admin.rows import ShownRows, may
-from elastic_transcoder.models import AccessKey
+from elastic_transcoder.models import AccessKey, CallRate
 
 
 class AccessKeyForm(forms.Form):
@@ -44,11 +44,11 @@ class AccessKeyForm(forms.Form):
 
 @admin.register(AccessKey)
 class AccessKeyAdmin(ShownRows):
-    list_display = ["name", "access_key_id", "is_enabled", "created_at"]
+    list_display = ["name", "access_key_id", "is_enabled", "created_at", "last_used_at"]
     list_filter = ["is_enabled"]
     search_fields = ["name", "access_key_id"]
     # The secret is nobody's to read, not even encrypted.
-    fields = ["name", "access_key_id", "is_enabled", "created_at"]
+    fields = ["name", "access_key_id", "is_enabled", "created_at", "last_used_at"]
     actions = ["enable", "disable"]
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
@@ -107,3 +107,14 @@ class AccessKeyAdmin(ShownRows):
         count = len(changed)
         text = ngettext("%d access key disabled.", "%d access keys disabled.", count) % count
         self.message_user(request, text, messages.SUCCESS)
+
+
+@admin.register(CallRate)
+class CallRateAdmin(ShownRows):
+    """Which keys call what that is limited; how far each is ahead is for the API alone."""
+
+    list_display = ["key", "operation"]
+    list_select_related = ["key"]
+    list_filter = ["operation"]
+    search_fields = ["key__name", "key__access_key_id"]
+    fields = ["key", "operation"]

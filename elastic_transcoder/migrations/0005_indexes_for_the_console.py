@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("elastic_transcoder", "0002_custom_presets_and_playlists"),
+        ("elastic_transcoder", "0004_call_rates"),
     ]
 
     operations = [
