@@ -164,6 +164,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": WEB_BUSY_TIMEOUT,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+    # Seconds. Whoever closes SQLite's last connection copies the write-ahead log into the database
+    # and waits for the disk; on a quiet site that is every request and every claim.
+    DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
     # A file, not memory: the tests' workers are processes of their own.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 

@@ -7,7 +7,7 @@ import time
 from datetime import datetime
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django.utils import timezone
 
 from steps import heartbeats
@@ -71,12 +71,20 @@ def _seconds_until(moment: datetime | None) -> float:
 def call(step: Step) -> datetime | None:
     """Run a step once, with a database connection that works when the last one broke."""
     heartbeats.beat()
-    close_old_connections()
+    _close_connections()
     try:
         return step.function()
     finally:
-        close_old_connections()
+        _close_connections()
         heartbeats.beat()
+
+
+def _close_connections() -> None:
+    """Close those that are old, or that met an error: SQLite's count as usable whatever came."""
+    for connection in connections.all(initialized_only=True):
+        if connection.errors_occurred and not connection.in_atomic_block:
+            connection.close()
+    close_old_connections()
 
 
 def run(kind: str, *, once: bool = False) -> None:

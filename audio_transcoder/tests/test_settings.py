@@ -108,6 +108,13 @@ def test_secrets_are_written_once_and_for_their_owner_alone(tmp_path):
     assert (tmp_path / "env").stat().st_mode & 0o777 == 0o600
 
 
+def test_connections_to_the_database_outlive_a_request_unless_its_address_says_otherwise(tmp_path):
+    kept_s = "settings.DATABASES['default'].get('CONN_MAX_AGE', 0)"
+    assert settings_under(tmp_path, kept_s) == "60"
+    address = f"sqlite:///{tmp_path}/db.sqlite3?conn_max_age=0"
+    assert settings_under(tmp_path, kept_s, DATABASE_URL=address) == "0"
+
+
 def test_https_in_the_address_switches_on_secure_cookies_and_hsts(tmp_path):
     what = (
         "settings.SESSION_COOKIE_SECURE, settings.CSRF_COOKIE_SECURE, "

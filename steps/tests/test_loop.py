@@ -194,6 +194,20 @@ def test_a_broken_database_connection_is_replaced_for_the_next_run():
     assert results == [(1,), (1,)]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_good_database_connection_is_kept_for_the_next_run():
+    seen = []
+
+    @steps.step("place", runs_in="steps")
+    def place():
+        connection.ensure_connection()
+        seen.append(connection.connection)
+
+    steps.run_once("steps")
+    steps.run_once("steps")
+    assert seen[0] is seen[1]
+
+
 def test_stopping_is_told_to_a_step_in_the_middle_of_its_work(running):
     seen, began = [], threading.Event()
 
