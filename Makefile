@@ -1,12 +1,13 @@
 # make run         sets everything up and runs web server, workers and steps: PORT=8000 DATA_DIR=var
 # make transcoder  the same for the transcoder alone: PORT=8000 DATA_DIR=var/transcoder
 # make test        sets everything up and runs every test; ARGS="-k name" for some of them
+# make bench       measures what we promise in numbers; ARGS="create-job list" for some of it
 # make check       style, formatting, migrations
 # make lock        writes constraints.txt anew from the direct requirements
 
 PYTHON ?= python3
 .DEFAULT_GOAL := run
-.PHONY: run transcoder test check lock venv chromium
+.PHONY: run transcoder test bench check lock venv chromium
 
 # Each of these prints nothing, or one line that says what to do; $(call stop_at,…) prints that line
 # and stops.
@@ -27,6 +28,9 @@ transcoder: venv
 
 test: venv chromium
 	@exec .venv/bin/python -m pytest $(ARGS)
+
+bench: venv
+	@exec .venv/bin/python -m bench $(ARGS)
 
 check: venv
 	.venv/bin/ruff check .

@@ -1,0 +1,73 @@
+"""What `make bench` stands on; what it measures is nobody's to assert."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import finished_jobs
+from bench.alone import MEASURES
+from bench.lean_client import LeanClient
+from bench.table import Line, milliseconds, printed
+from tests.system import ROOT, System
+
+
+def test_the_table_says_of_each_line_whether_it_holds():
+    lines = [
+        Line("quick", "≤ 2 ms", "1 ms", True),
+        Line("slow", "≤ 2 ms", "30 ms", False),
+        Line("other", "", "4 ms", None),
+    ]
+    assert printed(lines).splitlines()[2:] == [
+        "| quick | ≤ 2 ms  | 1 ms     | yes   |",
+        "| slow  | ≤ 2 ms  | 30 ms    | NO    |",
+        "| other |         | 4 ms     | -     |",
+    ]
+
+
+def test_durations_are_told_from_the_least_to_the_rare():
+    seconds = [number / 1000 for number in range(1, 101)]
+    assert milliseconds(seconds) == "least 1.0, median 50.5, p95 96.0, p99 100.0 ms"
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_readme_lists_every_measure(name):
+    assert callable(importlib.import_module(f"bench.{MEASURES[name]}").measure)
+    assert f"\n| `{name}` |" in (ROOT / "README.md").read_text()
+
+
+def test_a_name_that_is_none_is_refused_with_those_that_are():
+    command = [sys.executable, "-m", "bench", "claim", "nonsense"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr
+    assert all(name in done.stderr for name in MEASURES)
+
+
+@pytest.mark.end_to_end
+def test_the_lean_client_gets_pages_of_the_finished_jobs(tmp_path: Path):
+    system = System(tmp_path)
+    system.manage("run", "--set-up-only")
+    first, _ = finished_jobs.fill(tmp_path / "db.sqlite3", pipelines=2, outputs=3, jobs=500)
+    assert system.count("elastic_transcoder_notice", "status = 'Delivered'") == 1000
+    system.start()
+    try:
+        key = system.secrets()
+        client = LeanClient(
+            system.url, key["TRANSCODER_ACCESS_KEY_ID"], key["TRANSCODER_SECRET_ACCESS_KEY"]
+        )
+        page = client.call("GET", "/jobsByStatus/Complete?Ascending=true")
+        token = page["NextPageToken"]
+        following = client.call("GET", f"/jobsByStatus/Complete?Ascending=true&PageToken={token}")
+        of_first = client.call("GET", f"/jobsByPipeline/{first}?Ascending=false")
+    finally:
+        system.stop()
+    ids = [job["Id"] for job in page["Jobs"] + following["Jobs"]]
+    assert len(ids) == 100
+    assert ids == sorted(set(ids))
+    assert {job["PipelineId"] for job in of_first["Jobs"]} == {first}
+    assert all(len(job["Outputs"]) == 3 for job in of_first["Jobs"])
