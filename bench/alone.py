@@ -18,6 +18,7 @@ MEASURES = {
     "claim": "claim",
     "upload": "upload",
     "webhook": "webhook",
+    "library": "library",
 }
 
 
