@@ -22,11 +22,12 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from audio_transcoder import engines, settling
+from audio_transcoder import engines, keys, settling
 from audio_transcoder.engines.base import JobReport
 from audio_transcoder.models import DeletedJob, ReceivedNotice, TranscodeJob
 from buckets import BucketError
-from sns import certificates, deliver, keys
+from sns import certificates, deliver
+from sns import keys as sns_keys
 from sns.envelope import Envelope
 from sns.errors import CertificateUnavailable, Malformed, Refused
 from sns.verify import Verifier
@@ -80,6 +81,9 @@ def _take_notification(envelope: Envelope) -> HttpResponse:
     job = _find_job(report)
     if job is None:
         return _unknown_job(envelope, report)
+    if report.input_key not in ("", keys.bucket_key(job.audio_file.mp3_file.name)):
+        # The job's id decides.
+        logger.warning("notice %s: names another input than job %s", envelope.message_id, job.pk)
     try:
         return _record(envelope, "recorded", job, report)
     except BucketError as error:
@@ -163,7 +167,7 @@ def _later() -> HttpResponse:
 
 @functools.cache
 def _verifier() -> Verifier:
-    keys.ensure(settings.SNS_KEY_FILE, settings.SNS_CERTIFICATE_FILE)
+    sns_keys.ensure(settings.SNS_KEY_FILE, settings.SNS_CERTIFICATE_FILE)
     own = settings.SNS_CERTIFICATE_FILE.read_bytes()
     return Verifier(
         topics=settings.SNS_TOPIC_ARN,

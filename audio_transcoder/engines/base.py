@@ -55,6 +55,7 @@ class JobReport:
     status: str  # a value of TranscodeJob.Status
     at: datetime  # when the engine said so, aware
     our_id: str = ""  # TranscodeJob.code as text, if the engine repeats it
+    input_key: str = ""  # what the engine says it works on, if it does
     progress: int | None = None  # percent
     started_at: datetime | None = None  # when the work began, aware, if the engine says so
     outputs: Sequence[OutputReport] = field(default_factory=tuple)

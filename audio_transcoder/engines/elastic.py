@@ -194,6 +194,8 @@ class ElasticTranscoder:
         )
         metadata = document.get("userMetadata")
         our_id = metadata.get(OUR_ID, "") if isinstance(metadata, dict) else ""
+        first_input = document.get("input")
+        input_key = first_input.get("key", "") if isinstance(first_input, dict) else ""
         status = STATUS_OF_STATE[state]
         reason, detail = "", ""
         if status == "Error":
@@ -204,6 +206,7 @@ class ElasticTranscoder:
         return JobReport(
             engine_id=engine_id,
             our_id=our_id if isinstance(our_id, str) else "",
+            input_key=input_key if isinstance(input_key, str) else "",
             status=status,
             at=at,
             outputs=reports,

@@ -234,11 +234,22 @@ def test_n22_a_nonsensical_output_status_is_no_result(deliver, job):
     assert status_of(job) == Status.PROGRESSING
 
 
-def test_n23_the_job_id_decides_not_the_input_key(deliver, job):
+def test_n23_the_job_id_decides_not_the_input_key(deliver, job, caplog):
     other = make_job()
     document = notice_for(job, input={"key": f"media/{other.audio_file.mp3_file.name}"})
     assert deliver(document).status_code == 200
     assert (status_of(job), status_of(other)) == (Status.COMPLETE, Status.SUBMITTED)
+    assert caplog.text.count("names another input") == 1
+
+
+@pytest.mark.parametrize("named", [None, {}, {"key": 7}, [1], "own"])
+def test_n23_a_notice_that_names_our_input_or_none_is_nothing_to_warn_of(
+    deliver, job, caplog, named
+):
+    named = {"key": f"media/{job.audio_file.mp3_file.name}"} if named == "own" else named
+    assert deliver(notice_for(job, input=named)).status_code == 200
+    assert status_of(job) == Status.COMPLETE
+    assert "names another input" not in caplog.text
 
 
 def test_n25_raw_delivery_is_refused(deliver, job):
