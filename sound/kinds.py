@@ -36,7 +36,8 @@ LOSSLESS = frozenset(
     }
 )
 
-MAX_STREAMS = 64
+# Hundreds of covers are no reason to refuse a sound; a stream costs little until it is decoded.
+MAX_STREAMS = 1000
 MAX_PIXELS = 4096 * 3072
 
 # Before the input, for FFmpeg and for PyAV alike.

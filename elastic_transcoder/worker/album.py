@@ -24,6 +24,7 @@ from elastic_transcoder.worker.intake import Input
 MAX_PICTURES = 20
 MAX_PICTURE_BYTES = 50 * 1024**2
 LEFT_OUT = "Artwork of the input was left out."
+LEFT_OUT_IN_PART = "Some artwork of the input was left out."
 
 
 class NoAlbum(Exception):
@@ -84,8 +85,9 @@ class Album:
                 paths.append(self._embedded(number))
             except NoAlbum:
                 continue
-        is_short = len(paths) < self._first.sound.pictures
-        return Pictures(tuple(paths), (LEFT_OUT,) if is_short else ())
+        if len(paths) == self._first.sound.pictures:
+            return Pictures(tuple(paths))
+        return Pictures(tuple(paths), (LEFT_OUT_IN_PART if paths else LEFT_OUT,))
 
     def _embedded(self, number: int) -> Path:
         try:

@@ -9,6 +9,7 @@ from buckets import bucket
 from elastic_transcoder.models import Job
 from elastic_transcoder.tests.conftest import FLAC, MP3, MP4, WAV, run_ffmpeg
 from elastic_transcoder.tests.worker.test_worker import details
+from sound.tests.test_hostile_files import PICTURE, picture_block, with_blocks
 from sound.tests.test_probe import png
 
 
@@ -143,6 +144,18 @@ def test_f15_a_given_picture_that_cannot_be_used_fails_its_output_only(
     assert first[:2] == ("Error", code)
     assert "key=art/other.png" in first[2]
     assert second[0] == "Complete"
+
+
+def test_f16_of_hundreds_of_pictures_the_first_twenty_are_passed_on(
+    submit, transcode, result, tone
+):
+    covers = [(PICTURE, picture_block(b"image/png", png(16, 16)))] * 300
+    source = with_blocks(tone("a.flac").read_bytes(), *covers)
+    job = transcode(submit(source, MP3, FLAC))
+    assert job.status == "Complete", details(job)
+    for output in job.outputs.all():
+        assert len(sizes(result(output))) == 20
+        assert output.status_detail == "Some artwork of the input was left out."
 
 
 def test_more_than_twenty_pictures_are_4009(art, transcode):
