@@ -3,11 +3,12 @@
 # make test        sets everything up and runs every test; ARGS="-k name" for some of them
 # make bench       measures what we promise in numbers; ARGS="create-job list" for some of it
 # make check       style, formatting, migrations
+# make old-clients sets up the boto3 and awscli that the tests of old clients run
 # make lock        writes constraints.txt anew from the direct requirements
 
 PYTHON ?= python3
 .DEFAULT_GOAL := run
-.PHONY: run transcoder test bench check lock venv chromium
+.PHONY: run transcoder test bench check lock venv chromium old-clients
 
 # Each of these prints nothing, or one line that says what to do; $(call stop_at,…) prints that line
 # and stops.
@@ -15,6 +16,7 @@ python_problem = $(shell "$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys
 	|| echo "This needs Python 3.11, 3.12 or 3.13 and $(PYTHON) is none of them: install one and say make PYTHON=python3.12 $(MAKECMDGOALS)")
 venv_problem = $(shell "$(PYTHON)" .ci/venv.py)
 chromium_problem = $(shell .ci/chromium)
+old_clients_problem = $(shell "$(PYTHON)" .ci/old_clients.py)
 stop_at = $(if $(1),$(error $(1)))
 
 run: venv
@@ -26,7 +28,7 @@ transcoder: export DATA_DIR := $(or $(DATA_DIR),var/transcoder)
 transcoder: venv
 	@exec .venv/bin/python manage.py run
 
-test: venv chromium
+test: venv chromium old-clients
 	@exec .venv/bin/python -m pytest $(ARGS)
 
 bench: venv
@@ -52,3 +54,7 @@ venv:
 
 chromium: venv
 	@$(call stop_at,$(chromium_problem)):
+
+# Nothing to do when .venv-clients is as tests/clients/requirements-*.txt want it.
+old-clients:
+	@$(call stop_at,$(python_problem))$(call stop_at,$(old_clients_problem)):
