@@ -21,6 +21,7 @@ from elastic_transcoder.api.paging import is_ascending, page_of
 from elastic_transcoder.api.pipelines import pipeline_missing
 from elastic_transcoder.api.presets import find_presets
 from elastic_transcoder.api.rules.base import OutputOrder, named
+from elastic_transcoder.ids import new_id
 from elastic_transcoder.models import Job, JobOutput, Pipeline
 from elastic_transcoder.presets import AnyPreset
 
@@ -49,6 +50,7 @@ def create_job(params: Members) -> Members:
         if held.filter(pk=params["PipelineId"]).first() is None:
             raise pipeline_missing(params["PipelineId"])
         job = Job.objects.create(
+            id=new_id(),  # before the time of submission, which is never before the time in it
             pipeline_id=params["PipelineId"],
             inputs=inputs,
             playlists=[_playlist(requested) for requested in params.get("Playlists", ())],
