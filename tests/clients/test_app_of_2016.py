@@ -127,6 +127,8 @@ def test_13_it_survives_repeats_and_a_late_progressing(start, receiver: Receiver
 
     def answer(delivery: Delivery) -> int:
         state = delivery.notice["state"]
+        if not delivery.notice["input"]["key"].startswith("raw/"):
+            return 200  # a job of another test
         if app is None or (state == "PROGRESSING" and not is_through):
             return 503
         status = app.take(delivery)
