@@ -53,6 +53,10 @@ SOURCES: dict[str, tuple[str, str, str]] = {
     "aiff": ("AIFF", "aiff", "audio/aiff"),
     "asf": ("WMA", "wma", "audio/x-ms-wma"),
     "matroska": ("WebM, MKA", "mka", "audio/webm"),
+    "flv": ("FLV", "flv", "video/x-flv"),
+    "mpeg": ("MPEG", "mpg", "video/mpeg"),
+    "mpegts": ("MPEG-TS", "ts", "video/mp2t"),
+    "mxf": ("MXF", "mxf", "application/mxf"),
 }
 
 

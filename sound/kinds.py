@@ -8,7 +8,11 @@ codec_whitelist, protocol_whitelist of AVFormatContext.
 
 from __future__ import annotations
 
-DEMUXERS = ("mp3", "wav", "flac", "mov", "aac", "ogg", "aiff", "asf", "matroska")
+DEMUXERS = (
+    "mp3", "wav", "flac", "mov", "aac", "ogg", "aiff", "asf", "matroska",
+    # Video, whose sound is taken. Not AVI: its subtitles may name other files.
+    "flv", "mpeg", "mpegts", "mxf",
+)  # fmt: skip
 
 # Names of decoders in FFmpeg and in PyAV's libraries; one that a build lacks does no harm.
 DECODERS = (

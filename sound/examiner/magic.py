@@ -6,7 +6,8 @@ from __future__ import annotations
 OURS = (
     (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (0, b"\x1aE\xdf\xa3"), (4, b"ftyp"), (4, b"moov"),
     (4, b"mdat"), (8, b"WAVE"), (8, b"AIFF"), (8, b"AIFC"),
-    (0, bytes.fromhex("3026b2758e66cf11")),
+    (0, bytes.fromhex("3026b2758e66cf11")), (0, b"FLV\x01"), (0, b"\x00\x00\x01\xba"),
+    (0, bytes.fromhex("060e2b34020501010d010201")),
 )  # fmt: skip
 
 # Sound or video, but of a kind that we do not take.
@@ -14,8 +15,8 @@ FOREIGN = (
     (0, b"MThd"), (0, b"#!AMR"), (0, b"DSD "), (0, b"FRM8"), (0, b"IMPM"), (0, b"MAC "),
     (0, b"Extended Module: "), (1080, b"M.K."), (0, b"wvpk"), (0, b"TTA1"), (0, b"MPCK"),
     (0, b"MP+"), (0, b".snd"), (0, b"caff"), (0, b"\x0bw"), (0, b"\x7f\xfe\x80\x01"), (0, b".RMF"),
-    (0, b".ra\xfd"), (0, b"TWIN"), (0, b"tBaK"), (8, b"AVI "), (0, b"FLV\x01"),
-    (0, b"\x00\x00\x01\xba"), (0, b"\x00\x00\x01\xb3"), (44, b"SCRM"), (8, b"CDDA"),
+    (0, b".ra\xfd"), (0, b"TWIN"), (0, b"tBaK"), (8, b"AVI "),
+    (0, b"\x00\x00\x01\xb3"), (44, b"SCRM"), (8, b"CDDA"),
     (0, b"Creative Voice File"), (0, b"NIST_1A"), (8, b"RMID"),
     (0, b"riff.\x91\xcf\x11"),
 )  # fmt: skip

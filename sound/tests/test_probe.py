@@ -70,6 +70,9 @@ def png(width: int, height: int) -> bytes:
         ("a.aiff", [], "aiff", "pcm_s16be", 16),
         ("a.wma", [], "asf", "wmav2", None),
         ("a.mka", [], "matroska", "vorbis", None),
+        ("a.ts", ["-c:a", "aac"], "mpegts", "aac", None),
+        ("a.mpg", ["-c:a", "mp2"], "mpeg", "mp2", None),
+        ("a.flv", ["-c:a", "libmp3lame"], "flv", "mp3", None),
     ],
 )
 def test_every_kind_that_the_upload_page_names_is_known(
@@ -247,7 +250,7 @@ def test_f8_a_header_that_lies_makes_nothing_too_long(settings, tmp_path):
 @pytest.mark.parametrize(
     "head",
     [b"MThd\0\0\0\6\0\1\0\1\0\x60", b"#!AMR\n", b"DSD \x1c\0\0\0", b"IMPM", b"RIFF\0\0\1\0AVI LIST",
-     b"FLV\1\5\0\0\0\x09", b"\0\0\1\xba\x44\0\4\0", b"wvpk", b"MAC \x96\x0f"],
+     b"\0\0\1\xb3\x44\0\4\0", b"wvpk", b"MAC \x96\x0f"],
 )  # fmt: skip
 def test_f25_kinds_that_are_not_taken_are_unsupported(tmp_path, head):
     content = head + random.Random(3).randbytes(4000)

@@ -123,6 +123,37 @@ def test_every_kind_that_is_taken_is_converted(submit, tone, transcode, name):
     assert job.status == "Complete", details(job)
 
 
+@pytest.mark.parametrize(
+    ("name", "codecs"),
+    [
+        ("v.ts", ("mpeg2video", "aac")),
+        ("v.mpg", ("mpeg2video", "mp2")),
+        ("v.vob", ("mpeg2video", "ac3")),
+        ("v.flv", ("flv1", "libmp3lame")),
+        ("v.mxf", ("mpeg2video", "pcm_s16le")),
+        ("v.mkv", ("mpeg4", "flac")),
+        ("v.mov", ("mpeg4", "pcm_s16be")),
+        ("v.3gp", ("mpeg4", "aac")),
+        ("v.wmv", ("wmv2", "wmav2")),
+        ("v.webm", ("libvpx", "libvorbis")),
+    ],
+)
+def test_the_sound_of_every_kind_of_video_that_is_taken_is_converted(
+    submit, transcode, tmp_path, name, codecs
+):
+    video = tmp_path / name
+    run_ffmpeg(
+        "-f", "lavfi", "-i", "testsrc=duration=2:size=320x240:rate=25", "-f", "lavfi", "-i",
+        "sine=duration=2:sample_rate=48000", "-c:v", codecs[0], "-c:a", codecs[1], "-ac", "2",
+        str(video),
+    )  # fmt: skip
+    job = transcode(submit(video, WAV, MP4))
+    assert job.status == "Complete", details(job)
+    for output in job.outputs.all():
+        assert abs(output.duration_ms - 2000) < 150
+        assert output.status_detail == "The input is a video; its sound was used."
+
+
 def test_f4_what_is_left_of_a_cut_file_is_converted(submit, tone, transcode):
     for name in ("a.mp3", "a.flac", "a.wav"):
         whole = tone(name, "-ac", "2", seconds=4).read_bytes()
