@@ -129,7 +129,7 @@ def test_a_new_key_is_shown_once_and_works(operator):
     made = operator.post(f"{ADMIN}/accesskey/add/", {"name": "Importer"})
 
     key = AccessKey.objects.get(name="Importer")
-    secret = keys.secret_of(key.access_key_id)
+    secret = keys.caller(key.access_key_id).secret
     assert made.status_code == 200
     assert key.access_key_id in text_of(made)
     assert secret in text_of(made)
@@ -142,7 +142,7 @@ def test_the_secret_of_a_new_key_is_kept_nowhere_but_encrypted(operator, caplog)
     made = operator.post(f"{ADMIN}/accesskey/add/", {"name": "Importer"})
 
     key = AccessKey.objects.get(name="Importer")
-    secret = keys.secret_of(key.access_key_id)
+    secret = keys.caller(key.access_key_id).secret
     assert secret in text_of(made)
     assert secret not in caplog.text
     assert secret not in made.headers.get("Set-Cookie", "") + str(made.cookies)
@@ -161,7 +161,7 @@ def test_sending_the_page_of_a_new_key_again_makes_no_second_key(operator):
     assert key.access_key_id in text_of(first)
     assert again.status_code == 422
     assert "There is an access key with this name already" in errors_of(again)
-    assert keys.secret_of(key.access_key_id) not in again.content.decode()
+    assert keys.caller(key.access_key_id).secret not in again.content.decode()
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 101])
@@ -175,9 +175,9 @@ def test_a_key_is_disabled_and_enabled_and_the_log_says_by_whom(operator):
     key, secret = keys.create("Importer")
 
     assert "1 access key disabled" in text_of(act(operator, "accesskey", "disable", key))
-    assert keys.secret_of(key.access_key_id) is None
+    assert keys.caller(key.access_key_id).secret is None
     assert "1 access key enabled" in text_of(act(operator, "accesskey", "enable", key))
-    assert keys.secret_of(key.access_key_id) == secret
+    assert keys.caller(key.access_key_id).secret == secret
     said = LogEntry.objects.order_by("pk").values_list("change_message", flat=True)
     assert list(said) == ["Disabled.", "Enabled."]
 
