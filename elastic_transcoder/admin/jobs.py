@@ -103,9 +103,7 @@ class JobErrorFilter(ErrorCodeFilter):
 
 @admin.register(Job)
 class JobAdmin(ShownRows):
-    list_display = [
-        "id", "first_key", "state", "done", "submitted", "started", "took", "tries", "pipeline",
-    ]  # fmt: skip
+    list_display = ["id", "first_key", "state", "submitted", "took", "tries", "pipeline"]
     list_filter = ["status", PipelineFilter, SubmittedFilter, JobErrorFilter]
     ordering = ["-id"]
     sortable_by = ["id"]
@@ -166,19 +164,14 @@ class JobAdmin(ShownRows):
 
     @admin.display(description=_("status"))
     def state(self, job: Job) -> str:
-        return words.badge(job.status)
-
-    @admin.display(description=_("progress"))
-    def done(self, job: Job) -> str:
-        return f"{job.progress} %"
+        badge = words.badge(job.status)
+        if job.status != Job.Status.PROGRESSING:
+            return badge
+        return format_html("{} {} %", badge, job.progress)
 
     @admin.display(description=_("submitted"))
     def submitted(self, job: Job) -> str:
         return words.brief_ms(job.submit_time_ms)
-
-    @admin.display(description=_("started"))
-    def started(self, job: Job) -> str:
-        return words.brief_ms(job.start_time_ms)
 
     @admin.display(description=_("took"))
     def took(self, job: Job) -> str:

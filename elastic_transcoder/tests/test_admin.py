@@ -333,12 +333,15 @@ def test_a_custom_preset_is_deleted_and_its_jobs_stay(operator, queue):
 
 def test_a_row_of_the_jobs_says_what_an_operator_asks(operator, queue):
     job = make_job(queue, "Complete", progress=100, attempts=2)
+    running = make_job(queue, "Progressing", progress=57)
 
     page = operator.get(f"{ADMIN}/job/")
 
     shown = text_of(page)
     when = words.at_ms(job.submit_time_ms)
-    assert f"{job.pk} uploads/0/interview.wav Complete 100 %" in shown
+    assert f"{job.pk} uploads/0/interview.wav Complete " in shown
+    assert running.pk in shown
+    assert "Progressing 57 %" in shown
     assert f'title="{when}"' in page.content.decode()
     assert "12 s 2 Podcasts" in shown
     assert f'href="{ADMIN}/pipeline/{queue.pk}/change/"' in page.content.decode()
