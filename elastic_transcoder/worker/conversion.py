@@ -20,6 +20,12 @@ LINE_BYTES = 4096
 # Never fill the disk that others need too.
 FREE_BYTES = 256 * 1024**2
 LOOK_S = 0.5
+# What FFmpeg says of covers and video, which are never decoded here.
+EXPECTED = re.compile(
+    r"\(\w+\) not on whitelist|Failed to open codec in avformat_find_stream_info"
+    r"|Could not find codec parameters for stream \d+ \(Video"
+    r"|Consider increasing the value for the 'analyzeduration'"
+)
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,7 @@ def cleaned(log: str, folder: Path) -> str:
     """Return the last warnings and errors of a log, without paths and control characters."""
     lines = []
     for line in log.splitlines():
-        if re.search(r"\[(verbose|info|debug|trace)\]", line):
+        if re.search(r"\[(verbose|info|debug|trace)\]", line) or EXPECTED.search(line):
             continue
         line = line.replace(str(folder.parent), "").replace(str(folder), "")
         line = re.sub(r"(file:)?/\S*/", "", line)

@@ -80,6 +80,10 @@ def test_pictures_of_the_input_are_passed_on_where_there_is_room_for_them(art, t
     assert wav.status_detail == "Artwork of the input was left out."
 
 
+def test_covers_that_are_not_decoded_leave_no_noise_in_the_log(art, transcode):
+    assert transcode(art(MP3, WAV, embedded=("red", "green"))).log == ""
+
+
 @pytest.mark.parametrize(
     ("album", "expected"),
     [
