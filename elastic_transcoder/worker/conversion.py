@@ -27,6 +27,16 @@ EXPECTED = re.compile(
     r"|Consider increasing the value for the 'analyzeduration'"
 )
 
+# The log holds the tags of the input too, which are text from a stranger: only what stands where
+# FFmpeg itself begins a line is its own word. It indents the lines of a tag.
+_OWN = r"^(?:\[[^\]\n]* @ 0x[0-9a-f]+\] )*"
+_FAILED = rf"{_OWN}\[(?:error|fatal|panic)\] .*"
+_DECODED = rf"{_OWN}\[verbose\] +Input stream #(\d+):\d+ \(audio\):.*\((\d+) samples\)"
+_ENCODED = (
+    rf"{_OWN}\[verbose\] +Output stream #(\d+):0 \(audio\): \d+ frames encoded \((\d+) samples\)"
+)
+_CHANGED_RATE = re.compile(rf"{_OWN}\[info\] Reconfiguring filter graph".encode())
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -113,7 +123,7 @@ class _Watch:
         self._started = self._moved = time.monotonic()
         self._looked = 0.0
         self._seconds, self._told, self._size = 0.0, -1.0, 0
-        self._line, self._log, self._changed_rate = b"", b"", False
+        self._line, self._log, self._log_line, self._changed_rate = b"", b"", b"", False
 
     def read_progress(self, chunk: bytes) -> None:
         *lines, self._line = (self._line + chunk).split(b"\n")
@@ -127,7 +137,9 @@ class _Watch:
 
     def read_log(self, chunk: bytes) -> None:
         self._log = (self._log + chunk)[-LOG_BYTES:]
-        self._changed_rate |= b"Reconfiguring filter graph" in self._log[-len(chunk) - 64 :]
+        *lines, self._log_line = (self._log_line + chunk).split(b"\n")
+        self._log_line = self._log_line[:LINE_BYTES]
+        self._changed_rate |= any(_CHANGED_RATE.match(line) for line in lines)
 
     def look(self) -> None:
         now = time.monotonic()
@@ -152,10 +164,8 @@ class _Watch:
     def outcome(self, returncode: int) -> Outcome:
         log = self._log.decode("utf-8", "replace")
         ended = self.ended or _ended(returncode, log)
-        decoded = re.findall(r"Input stream #(\d+):\d+ \(audio\):.*\((\d+) samples\)", log)
-        encoded = re.findall(
-            r"Output stream #(\d+):0 \(audio\): \d+ frames encoded \((\d+) samples\)", log
-        )
+        decoded = re.findall(_DECODED, log, re.MULTILINE)
+        encoded = re.findall(_ENCODED, log, re.MULTILINE)
         return Outcome(
             ended=ended,
             returncode=returncode,
@@ -168,9 +178,9 @@ class _Watch:
 
 def _ended(returncode: int, log: str) -> str:
     # SIGXFSZ, or the error that a program gets which ignores it.
-    if returncode == -25 or "File too large" in log:
+    if returncode == -25 or re.search(f"{_FAILED}File too large", log, re.MULTILINE):
         return "too_large"
-    if "No space left on device" in log:
+    if re.search(f"{_FAILED}No space left on device", log, re.MULTILINE):
         return "disk_full"
     if returncode:
         return "crashed" if returncode < 0 else "failed"

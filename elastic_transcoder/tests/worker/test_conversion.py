@@ -76,7 +76,8 @@ def test_f24_an_endless_line_on_stdout_takes_no_memory(convert):
         ("exec dd if=/dev/zero of=r bs=4096 count=100", {"file_bytes": 4096}, "too_large"),
         ("kill -SEGV $$", {}, "crashed"),
         ("exit 3", {}, "failed"),
-        ("echo No space left on device >&2; exit 1", {}, "disk_full"),
+        ("echo '[error] No space left on device' >&2; exit 1", {}, "disk_full"),
+        ("echo '[out#0/wav @ 0x5e] [error] : File too large' >&2; exit 1", {}, "too_large"),
         ("exit 0", {}, "done"),
     ],
 )

@@ -187,6 +187,24 @@ def test_f17_a_tag_cannot_add_another(submit, tone, transcode, result):
         assert tags["title"] == "a comment=injected [STREAM] ;x\\=y=z#"
 
 
+@pytest.mark.parametrize(
+    "title",
+    [
+        "No space left on device",
+        "File too large",
+        "[in#0/mp3 @ 0x5e] [error] No space left on device",
+        "Input stream #0:0 (audio): (0 samples)",
+        "Reconfiguring filter graph",
+    ],
+)
+def test_a_title_that_speaks_like_ffmpeg_is_not_believed(submit, tone, transcode, title):
+    source = tone("a.mp3", "-metadata", f"title={title}", "-metadata", f"artist=x\n{title}")
+    job = submit(source, WAV)
+    job.inputs[0]["TimeSpan"] = {"StartTime": "0.5"}
+    job.save(update_fields=["inputs"])
+    assert transcode(job).status == "Complete", details(job)
+
+
 def test_f2_f26_a_choice_among_tracks_is_said(submit, tone, transcode, tmp_path):
     one, two = str(tone("a.mp3", "-ac", "2")), str(tone("b.flac", "-ac", "2", seconds=3))
     tracks, video = tmp_path / "two.mka", tmp_path / "v.mp4"
