@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import selectors
@@ -76,7 +77,7 @@ def convert(
 
     Must be called from the main thread, which outlives the run: FFmpeg dies with the thread that
     started it. ``progressed`` is called about twice a second, with the seconds of sound done so
-    far when they moved on; whatever it raises ends FFmpeg and travels on.
+    far, or -1 when nothing at all moved; whatever it raises ends FFmpeg and travels on.
     """
     process = sandbox.start(
         argv,
@@ -86,7 +87,7 @@ def convert(
         cpu_s=limits.time_s * (os.cpu_count() or 1),
         file_bytes=limits.file_bytes,
     )
-    watch = _Watch(limits, folder, progressed)
+    watch = _Watch(process.pid, limits, folder, progressed)
     try:
         with selectors.DefaultSelector() as selector:
             assert process.stdout and process.stderr  # noqa: S101 -- pipes of sandbox.start
@@ -117,12 +118,19 @@ def _wait_a_moment(process: subprocess.Popen[bytes]) -> None:
 
 
 class _Watch:
-    def __init__(self, limits: Limits, folder: Path, progressed: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        process_id: int,
+        limits: Limits,
+        folder: Path,
+        progressed: Callable[[float], None],
+    ) -> None:
         self.ended = ""
+        self._process_id = process_id
         self._limits, self._folder, self._progressed = limits, folder, progressed
-        self._started = self._moved = time.monotonic()
+        self._started = self._moved_at = time.monotonic()
         self._looked = 0.0
-        self._seconds, self._told, self._size = 0.0, -1.0, 0
+        self._seconds, self._seen = 0.0, (0.0, 0, 0)
         self._line, self._log, self._log_line, self._changed_rate = b"", b"", b"", False
 
     def read_progress(self, chunk: bytes) -> None:
@@ -131,9 +139,7 @@ class _Watch:
         for line in lines:
             name, _, value = line.partition(b"=")
             if name == b"out_time_us" and re.fullmatch(rb"\d+", value):
-                seconds = int(value) / 1_000_000
-                if seconds > self._seconds:
-                    self._seconds, self._moved = seconds, time.monotonic()
+                self._seconds = max(self._seconds, int(value) / 1_000_000)
 
     def read_log(self, chunk: bytes) -> None:
         self._log = (self._log + chunk)[-LOG_BYTES:]
@@ -146,17 +152,17 @@ class _Watch:
         if now - self._looked < LOOK_S:
             return
         self._looked = now
-        size = _size(self._folder)
-        if size != self._size:
-            self._size, self._moved = size, now
-        moved = self._seconds > self._told
-        self._told = max(self._told, self._seconds)
-        self._progressed(self._seconds if moved else -1.0)
+        # Where a clip begins late, nothing is written for as long as it takes to read up to there.
+        seen = self._seconds, _size(self._folder), _position(self._process_id)
+        has_moved, self._seen = seen != self._seen, seen
+        if has_moved:
+            self._moved_at = now
+        self._progressed(self._seconds if has_moved else -1.0)
         if self._seconds > self._limits.sound_s:
             self.ended = "too_long"
         elif now - self._started > self._limits.time_s:
             self.ended = "timed_out"
-        elif now - self._moved > self._limits.stall_s:
+        elif now - self._moved_at > self._limits.stall_s:
             self.ended = "stalled"
         elif shutil.disk_usage(self._folder).free < FREE_BYTES:
             self.ended = "disk_full"
@@ -189,6 +195,19 @@ def _ended(returncode: int, log: str) -> str:
 
 def _size(folder: Path) -> int:
     return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
+
+
+def _position(process_id: int) -> int:
+    """Return how far the process is in its files, in bytes of all together; 0 if it is gone.
+
+    Source: Linux man-pages proc_pid_fdinfo(5).
+    """
+    position = 0
+    with contextlib.suppress(OSError):
+        for opened in Path(f"/proc/{process_id}/fdinfo").iterdir():
+            with contextlib.suppress(FileNotFoundError), opened.open("rb") as lines:
+                position += int(lines.readline().partition(b":")[2])
+    return position
 
 
 def cleaned(log: str, folder: Path) -> str:

@@ -87,6 +87,16 @@ def test_f22_every_end_has_its_name_and_comes_in_time(convert, script, limits, e
     assert time.monotonic() - started < 5
 
 
+def test_a_program_that_only_reads_its_input_stands_not_still(convert, tmp_path):
+    (tmp_path / "in" / "a").write_text("line\n" * 400)
+    busy = "j=0; while [ $j -lt 6000 ]; do j=$((j+1)); done"
+    seen = []
+    read = f"while read -r line; do {busy}; done <{tmp_path / 'in' / 'a'}"
+    outcome = convert(read, seen.append, stall_s=1.2)
+    assert outcome.ended == "done"
+    assert seen.count(0.0) >= 3
+
+
 def test_what_the_caller_raises_ends_the_program_at_once(convert):
     def stop(seconds: float) -> None:
         raise KeyboardInterrupt
