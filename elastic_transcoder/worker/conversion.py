@@ -194,7 +194,12 @@ def _ended(returncode: int, log: str) -> str:
 
 
 def _size(folder: Path) -> int:
-    return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
+    size_bytes = 0
+    for entry in os.scandir(folder):
+        # FFmpeg renames playlists while it writes them.
+        with contextlib.suppress(FileNotFoundError):
+            size_bytes += entry.stat().st_size if entry.is_file() else 0
+    return size_bytes
 
 
 def _position(process_id: int) -> int:
