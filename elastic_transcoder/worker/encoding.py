@@ -56,7 +56,11 @@ CONTAINERS = {
 # Made in segments of so many seconds: byte ranges of one file that can be played by themselves. An
 # fmp4 begins with one index of all of them. Source: FFmpeg, hls and mov muxers.
 SEGMENTED = {
-    "ts": ("-f", "hls", "-hls_list_size", "0", "-hls_flags", "single_file", "-hls_time"),
+    # vod: the list is written once at the end, not anew with every segment.
+    "ts": (
+        "-f", "hls", "-hls_list_size", "0", "-hls_playlist_type", "vod",
+        "-hls_flags", "single_file", "-hls_time",
+    ),
     "fmp4": (
         "-movflags", "+dash+global_sidx+delay_moov+default_base_moof+skip_trailer", "-f", "mp4",
         "-frag_duration",

@@ -37,7 +37,7 @@ _SEGMENT = re.compile(
     r"#EXTINF:(\d+(?:\.\d+)?),\n#EXT-X-BYTERANGE:([1-9]\d*)@(\d+)\n([^#\s][^\n]*)\n"
 )
 _PLAYLIST = re.compile(
-    r"#EXTM3U\n(?:#EXT-X-(?:VERSION:\d+|TARGETDURATION:\d+|MEDIA-SEQUENCE:0)\n)*"
+    r"#EXTM3U\n(?:#EXT-X-(?:VERSION:\d+|TARGETDURATION:\d+|MEDIA-SEQUENCE:0|PLAYLIST-TYPE:VOD)\n)*"
     rf"((?:{_SEGMENT.pattern})+)#EXT-X-ENDLIST\n"
 )
 
