@@ -94,6 +94,9 @@ class Publisher:
             self._put(Piece(output.final_key, recipe.path, media_type), self._kept(output))
         except buckets.ObjectExists:
             self._settle(output, output.final_key)
+            if output.status not in Job.FINAL:
+                # Taken a moment ago, and free again: the next attempt may have it.
+                self._in_hand.wait_or_fail("an object came and went")
         except buckets.BucketError as error:
             self._could_not_put(output, error, output.final_key)
         else:

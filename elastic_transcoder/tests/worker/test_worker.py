@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from buckets import BucketDenied, BucketMissing, BucketUnavailable, bucket
+from buckets import (
+    BucketDenied,
+    BucketMissing,
+    BucketUnavailable,
+    FolderBucket,
+    ObjectExists,
+    bucket,
+)
 from elastic_transcoder import worker
 from elastic_transcoder.models import Job, JobOutput, Notice
 from elastic_transcoder.tests.conftest import FLAC, MP3, MP4, WAV, run_ffmpeg
@@ -414,6 +421,24 @@ def make_due(job: Job) -> None:
 
 
 # --- Nothing is overwritten -------------------------------------------------------------------
+
+
+def test_an_object_that_came_and_went_at_the_final_key_strands_nothing(
+    submit, tone, transcode, monkeypatch
+):
+    put = FolderBucket.put
+
+    def find_it_taken(self, key, path, **members):
+        if self.name == "out":
+            monkeypatch.setattr(FolderBucket, "put", put)
+            raise ObjectExists("is there already", bucket=self.name, key=key)
+        put(self, key, path, **members)
+
+    job = submit(tone("a.wav"), FLAC)
+    monkeypatch.setattr(FolderBucket, "put", find_it_taken)
+    assert transcode(job).status == "Progressing"
+    make_due(job)
+    assert transcode(job).status == "Complete", details(job)
 
 
 def test_s7_an_object_at_the_final_key_is_never_overwritten(submit, tone, transcode, result):
