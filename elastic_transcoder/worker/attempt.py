@@ -90,13 +90,16 @@ class Attempt:
         Raises Later, and LeaseLost and Stopped of the lease; nothing is lost by them.
         """
         pipeline = Pipeline.objects.filter(pk=self._job.pipeline_id).first()
-        try:
-            if pipeline is None:
-                raise Failed(failures.NO_PIPELINE)
-            self._make(pipeline, Publisher(self._in_hand, pipeline))
-        except Failed as failed:
-            for output in self._in_hand.open():
-                self._in_hand.fail(output, failed.failure)
+        if pipeline is None:
+            self._fail_open(failures.NO_PIPELINE)
+        else:
+            publisher = Publisher(self._in_hand, pipeline)
+            try:
+                self._make(pipeline, publisher)
+            except Failed as failed:
+                self._fail_open(failed.failure)
+            # What fails the outputs that are left is no fault of those that are published.
+            publisher.finish_playlists()
         with transaction.atomic():
             self._claim.update(log=self._log)
             claims.finish(self._job)
@@ -108,7 +111,10 @@ class Attempt:
             publisher.settle_taken_key(output)
         if self._in_hand.open():
             self._make_open(pipeline)
-        publisher.finish_playlists()
+
+    def _fail_open(self, failure: Failure) -> None:
+        for output in self._in_hand.open():
+            self._in_hand.fail(output, failure)
 
     def _make_open(self, pipeline: Pipeline) -> None:
         # Loading the examiner's libraries takes longer than many a fetch.

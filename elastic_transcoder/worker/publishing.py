@@ -18,7 +18,7 @@ from elastic_transcoder.models import Job, JobOutput, Pipeline
 from elastic_transcoder.worker import failures, keeping, segments
 from elastic_transcoder.worker.command import Recipe
 from elastic_transcoder.worker.failures import Failure
-from elastic_transcoder.worker.in_hand import JobInHand
+from elastic_transcoder.worker.in_hand import Failed, JobInHand
 from elastic_transcoder.worker.protection import BadContentKey
 from elastic_transcoder.worker.segments import Piece
 from sound.measure import Measured
@@ -168,7 +168,10 @@ class Publisher:
         job = self._in_hand.job
         for number, playlist in enumerate(job.playlists):
             if playlist["Status"] not in Job.FINAL:
-                failure = self._finish(playlist)
+                try:
+                    failure = self._finish(playlist)
+                except Failed as failed:
+                    failure = failed.failure
                 status = Job.Status.ERROR if failure else Job.Status.COMPLETE
                 detail = failure.detail() if failure else None
                 job.playlists[number] = playlist | {"Status": status, "StatusDetail": detail}
@@ -187,7 +190,8 @@ class Publisher:
             except BadContentKey as error:
                 return failures.bad_content_key(error)
             # Also where an output failed: the others can be played by themselves.
-            if protection.key_name:
+            is_wanted = any(one.status == Job.Status.COMPLETE for one in members)
+            if protection.key_name and is_wanted:
                 failure = self._put_bytes(protection.key_name, content_key.key, kept)
                 if failure is not None:
                     return failure

@@ -260,6 +260,34 @@ def test_s8_what_an_earlier_attempt_had_put_is_adopted(segmented, transcode, mon
     assert len(keys()) == 6
 
 
+def test_a_playlist_outlives_what_fails_the_outputs_that_are_left(
+    segmented, transcode, monkeypatch
+):
+    """The worker dies over the second output, and then the source is gone."""
+    protection = {"Method": "aes-128", "KeyStoragePolicy": "WithVariantPlaylists"}
+    members = [
+        playlist("HLSv3", f"result-{n}", name=f"of-{n}", HlsContentProtection=protection)
+        for n in (1, 2)
+    ]
+    job = segmented(HLS_160K, HLS_64K, playlists=members)
+    put = publishing.Publisher._put
+
+    def die(self, piece, kept):
+        if "result-2" in piece.key:
+            raise SystemError("power cut")
+        put(self, piece, kept)
+
+    monkeypatch.setattr(publishing.Publisher, "_put", die)
+    transcode(job)
+    make_due(job)
+    bucket("in").delete(job.inputs[0]["Key"])
+    transcode(job)
+    assert [one[:2] for one in details(job)] == [("Complete", None), ("Error", 3001)]
+    assert [one["Status"] for one in job.playlists] == ["Complete", "Error"]
+    assert {"p/of-1.m3u8", "p/of-1.key"} <= keys()
+    assert not {"p/of-2.m3u8", "p/of-2.key"} & keys()
+
+
 def test_notices_tell_of_playlists(segmented, transcode):
 
     master = playlist("HLSv3", "result-1")
