@@ -20,6 +20,8 @@ MAX_WIDTH, MAX_HEIGHT = 4096, 3072
 AUTO_WIDTH = AUTO_HEIGHT = 600
 # Of the most pixels, as PNG holds them at its worst: four times sixteen bits each.
 MAX_BYTES = 128 << 20
+# Of a JPEG, before its size is told; a file may hold any number, and of fill bytes.
+MAX_SEGMENTS = 4096
 TIME_LIMIT_S = 30.0
 # Address space. A picture of the most pixels is there twice, as 64 and as 32 bits a pixel.
 MEMORY_BYTES = 1 << 30
@@ -165,7 +167,7 @@ def _look(path: Path) -> _Picture | None:
 def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
     """Return width and height of the first frame header, or None if there is none."""
     at = 2
-    while True:
+    for _ in range(MAX_SEGMENTS):
         file.seek(at)
         segment = file.read(9)
         if len(segment) < 9 or segment[0] != 0xFF:
@@ -179,6 +181,7 @@ def _jpeg_size(file: BinaryIO) -> tuple[int, int] | None:
             return None
         else:
             at += 2 + int.from_bytes(segment[2:4])
+    return None
 
 
 # --- FFmpeg -------------------------------------------------------------------------------------

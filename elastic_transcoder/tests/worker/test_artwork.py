@@ -4,6 +4,7 @@ import contextlib
 import random
 import socket
 import struct
+import time
 import zlib
 
 import av
@@ -411,6 +412,14 @@ def test_f15_what_is_no_picture_or_a_broken_one_is_unreadable(draw, picture, tmp
         for how in (sizing("Fit"), sizing("Fill", pads=True, kind="jpg"), KEEP):
             with pytest.raises(PictureUnreadable):
                 print(name, draw(write(tmp_path, "a.png", content), how))
+
+
+def test_f15_a_jpeg_of_fill_bytes_is_given_up_at_once(draw, tmp_path):
+    endless = write(tmp_path, "endless.jpg", b"\xff\xd8" + b"\xff" * (16 << 20))
+    started = time.monotonic()
+    with pytest.raises(PictureUnreadable):
+        draw(endless, sizing("Fit"))
+    assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("kind", COVERS)
