@@ -50,7 +50,7 @@ class Album:
         self._in_hand, self._bucket_name, self._first = in_hand, bucket_name, first
         self._count = 0
         # Of a job's outputs many have the same pictures.
-        self._drawn = functools.cache(self._draw)
+        self._drawn, self._fetched = functools.cache(self._draw), functools.cache(self._fetch)
 
     def pictures(self, output: JobOutput, encoding: Encoding) -> Pictures:
         """Return the pictures of ``output``. Raises NoAlbum, and Later of the store."""
@@ -68,11 +68,13 @@ class Album:
             or not given
             or (policy == "Fallback" and self._first.sound.pictures > 0)
         )
-        embedded = [self._embedded(n) for n in self._numbers()] if takes_embedded else []
-        own = [self._given(one) for one in given if policy != "Fallback" or not embedded]
-        paths = [*embedded, *own] if policy == "Append" else [*own, *embedded]
-        if len(paths) > MAX_PICTURES:
+        numbers = self._numbers() if takes_embedded else range(0)
+        given = [] if policy == "Fallback" and numbers else given
+        if len(numbers) + len(given) > MAX_PICTURES:
             raise NoAlbum(failures.TOO_MANY_PICTURES)
+        embedded = [self._embedded(number) for number in numbers]
+        own = [self._given(one) for one in given]
+        paths = [*embedded, *own] if policy == "Append" else [*own, *embedded]
         return Pictures(tuple(paths))
 
     def _numbers(self) -> range:
@@ -107,8 +109,7 @@ class Album:
         except PictureUnreadable as error:
             raise NoAlbum(failures.picture_unreadable(self._bucket_name, key)) from error
 
-    @functools.cache  # noqa: B019 -- lives as long as one attempt
-    def _fetched(self, key: str) -> Path:
+    def _fetch(self, key: str) -> Path:
         bucket = buckets.bucket(self._bucket_name)
         self._count += 1
         path = self._in_hand.folder / "in" / f"picture-{self._count}"

@@ -1,5 +1,6 @@
 """Album art, through the whole worker: whose pictures a result carries, and in which order."""
 
+import gc
 from pathlib import Path
 
 import av
@@ -9,6 +10,8 @@ from buckets import bucket
 from elastic_transcoder.models import Job
 from elastic_transcoder.tests.conftest import FLAC, MP3, MP4, WAV, run_ffmpeg
 from elastic_transcoder.tests.worker.test_worker import details
+from elastic_transcoder.worker import artwork
+from elastic_transcoder.worker.album import Album
 from sound.tests.test_hostile_files import PICTURE, picture_block, with_blocks
 from sound.tests.test_probe import png
 
@@ -174,3 +177,19 @@ def test_outputs_may_differ_in_their_pictures(art, transcode, result):
     transcode(job)
     made = [colours(result(output)) for output in job.outputs.all()]
     assert made == [["blue"], ["green", "red"], ["red"]]
+
+
+def test_hundreds_of_pictures_are_counted_before_one_is_drawn(submit, transcode, tone, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(artwork, "draw", lambda *args, **kwargs: drawn.append(args))
+    covers = [(PICTURE, picture_block(b"image/png", png(16, 16)))] * 300
+    job = submit(with_blocks(tone("a.flac").read_bytes(), *covers), MP3)
+    job.outputs.update(options={"AlbumArt": given(policy="Append")})
+    assert details(transcode(job))[0][:2] == ("Error", 4009)
+    assert drawn == []
+
+
+def test_nothing_of_an_album_stays_in_memory(art, transcode):
+    assert transcode(art(MP3, album=given("blue"))).status == "Complete"
+    gc.collect()
+    assert [one for one in gc.get_objects() if type(one) is Album] == []
