@@ -44,7 +44,7 @@ def remove_leftovers(work_dir: Path) -> int:
                 continue
             try:
                 held = _hold(folder)
-            except BlockingIOError:
+            except (BlockingIOError, FileNotFoundError):  # in use, or gone by now
                 continue
             shutil.rmtree(folder, ignore_errors=True)
             os.close(held)

@@ -750,6 +750,21 @@ def test_k14_folders_of_dead_processes_are_removed_at_start(work_dirs, settings)
     assert not alive.exists()
 
 
+def test_k14_a_folder_that_another_has_just_removed_is_no_leftover(
+    work_dirs, settings, monkeypatch
+):
+    done = settings.WORK_DIR / "done"
+    done.mkdir(parents=True)
+
+    def then_remove(self: Path) -> bool:
+        if self == done:
+            self.rmdir()
+        return True
+
+    monkeypatch.setattr(Path, "is_dir", then_remove)
+    assert workspace.remove_leftovers(settings.WORK_DIR) == 0
+
+
 def test_k6_a_worker_without_ffmpeg_touches_no_job(submit, tone, pipeline, settings, monkeypatch):
     job = submit(tone("a.wav"), WAV)
     monkeypatch.setattr(worker, "_prepared_by", None)
