@@ -105,7 +105,7 @@ def body(job: Job, state: str, outputs: list[JobOutput]) -> dict[str, Any]:
             document["messageDetails"] = failed.status_detail
     if state == WARNING:
         document["messageDetails"] = next(
-            (one.status_detail for one in outputs if one.status_detail), ""
+            (one.status_detail for one in outputs if _is_told(one, state)), ""
         )
     first = job.inputs[0]
     document |= {
@@ -141,13 +141,20 @@ def _output(output: JobOutput, state: str) -> dict[str, Any]:
     # Before the end every output is told as Progressing, also one that waits for its turn.
     is_final = state in (COMPLETED, ERROR)
     member["status"] = output.status if is_final else Job.Status.PROGRESSING.value
-    if output.status_detail and state != PROGRESSING:
+    if _is_told(output, state):
         member["statusDetail"] = output.status_detail
     if is_final and output.error_code is not None:
         member["errorCode"] = output.error_code
     if is_final and output.status == Job.Status.COMPLETE and output.duration_ms is not None:
         member["duration"] = -(-output.duration_ms // 1000)
     return member
+
+
+def _is_told(output: JobOutput, state: str) -> bool:
+    """Return whether the output's detail is of ``state``: a warning tells of no failure."""
+    if state == WARNING and output.status == Job.Status.ERROR:
+        return False
+    return bool(output.status_detail) and state != PROGRESSING
 
 
 def _playlist(playlist: dict[str, Any], state: str) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import json
 import math
 import os
 import random
@@ -205,6 +206,22 @@ def test_f11_downmixing_is_said_in_a_warning(submit, tone, transcode, pipeline, 
     assert output.status_detail == "The input has 6 audio channels, the output 2 channels."
     states = [notice.state for notice in job.notices.all()]
     assert states == ["PROGRESSING", "WARNING", "COMPLETED"]
+
+
+def test_a_warning_tells_of_no_failure(submit, tone, transcode, pipeline, settings):
+    topic = next(iter(settings.TRANSCODER_TOPICS))
+    pipeline.notifications |= {"Warning": topic}
+    pipeline.save()
+    without_sound = {"Container": "mxf", "Audio": {"Codec": "pcm"} | KEEP}
+    job = transcode(submit(tone("six.wav", "-ac", "6"), without_sound, MP3))
+    failed, downmixed = job.outputs.all()
+    assert (failed.error_code, downmixed.status) == (4008, "Complete")
+    warning = json.loads(job.notices.get(state="WARNING").message)
+    assert warning["messageDetails"] == downmixed.status_detail
+    assert [one.get("statusDetail") for one in warning["outputs"]] == [
+        None,
+        downmixed.status_detail,
+    ]
 
 
 def id3_with_cover(declared: bytes, content: bytes) -> bytes:
