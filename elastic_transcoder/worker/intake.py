@@ -74,8 +74,10 @@ def _size(in_hand: JobInHand, bucket: buckets.Bucket, key: str) -> int:
         info = bucket.stat(key)
         if info is None:
             # Raises BucketMissing when it is the bucket that is not there.
-            next(iter(bucket.keys(key)), None)
-            raise Failed(failures.input_missing(bucket.name, key))
+            bucket.open(key).close()
+            raise buckets.ObjectMissing("is not there", bucket=bucket.name, key=key)
+    except buckets.ObjectMissing as error:
+        raise Failed(failures.input_missing(bucket.name, key)) from error
     except buckets.BucketError as error:
         with in_hand.unless_later(error):
             raise Failed(failures.of_input_bucket(error, bucket.name, key)) from error
