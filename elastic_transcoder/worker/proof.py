@@ -100,7 +100,7 @@ def prove(recipe: Recipe, source: Source, examiner: Examiner) -> Measured:
         ("channels", facts.channels, (encoding.channels,)),
         ("sample rate", facts.sample_rate_hz, (encoding.sample_rate_hz,)),
         ("pictures", facts.pictures, (len(recipe.pictures),)),
-        ("bits", facts.bits, (encoding.bits, None) if encoding.bits is None else (encoding.bits,)),
+        ("bits", facts.bits, (encoding.bits,)),
     ):
         if found not in wanted:
             raise NotProven(f"{what} is {found}, not {wanted[0]}")
