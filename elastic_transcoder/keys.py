@@ -40,19 +40,24 @@ def create(name: str) -> tuple[AccessKey, str]:
     """Make an access key; return it and its secret, which is shown this once.
 
     Both look like Amazon's: an id of 20 capitals and digits that begins with ``AKIA``, a secret
-    of 40 characters. Raises ValueError for a name that cannot stand in a list or a log.
+    of 40 characters. Raises ValueError as ``check_name`` does.
     """
-    longest = AccessKey._meta.get_field("name").max_length
-    if not name.strip() or len(name) > longest or not name.isprintable():
-        raise ValueError(
-            f"A key's name has 1 to {longest} printable characters, not all spaces: {name[:200]!r}."
-        )
+    check_name(name)
     access_key_id = "AKIA" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(16))
     secret = secrets.token_urlsafe(30)
     key = AccessKey.objects.create(
         access_key_id=access_key_id, name=name, encrypted_secret=_encrypt(secret)
     )
     return key, secret
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError for a name that cannot stand in a list or a log."""
+    longest = AccessKey._meta.get_field("name").max_length
+    if not name.strip() or len(name) > longest or not name.isprintable():
+        raise ValueError(
+            f"A key's name has 1 to {longest} printable characters, not all spaces: {name[:200]!r}."
+        )
 
 
 def enable(access_key_id: str) -> bool:

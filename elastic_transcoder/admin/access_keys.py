@@ -29,8 +29,12 @@ class AccessKeyForm(forms.Form):
     )
 
     def clean_name(self) -> str:
-        """Refuse a name that is taken: a page that is sent twice makes one key."""
+        """Refuse a name that no key can have, and one that is taken: sent twice makes one key."""
         name = self.cleaned_data["name"]
+        try:
+            keys.check_name(name)
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
         if AccessKey.objects.filter(name=name).exists():
             raise ValidationError(
                 _(

@@ -164,7 +164,7 @@ def test_sending_the_page_of_a_new_key_again_makes_no_second_key(operator):
     assert keys.caller(key.access_key_id).secret not in again.content.decode()
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 101])
+@pytest.mark.parametrize("name", ["", "   ", "x" * 101, "a\tb", "a\u00a0b", "a\u200bb", "a\x07b"])
 def test_a_key_without_a_fitting_name_is_not_made(operator, name):
     before = AccessKey.objects.count()
     assert operator.post(f"{ADMIN}/accesskey/add/", {"name": name}).status_code == 422
