@@ -1,10 +1,12 @@
 """System checks of the transcoder's own settings. Nothing here calls out.
 
 E001 TRANSCODER_RATE_LIMITS
+E002 TRANSCODER_ACCOUNT_ID
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +33,17 @@ def rate_limits(**_: Any) -> Iterator[CheckMessage]:
             yield _error(f"there is no operation {name!r}")
         elif not _is_limit(limit):
             yield _error(f"{name} has {limit!r}")
+
+
+@register
+def account(**_: Any) -> Iterator[CheckMessage]:
+    if not re.fullmatch(r"[0-9]{12}", settings.TRANSCODER_ACCOUNT_ID):
+        yield Error(
+            f"TRANSCODER_ACCOUNT_ID is {settings.TRANSCODER_ACCOUNT_ID!r}.",
+            hint="Expected are the twelve digits of an account: every ARN that the API gives has "
+            "them, and old programs read them there. Leave it out for 000000000000.",
+            id="transcoder.E002",
+        )
 
 
 def _is_limit(limit: Any) -> bool:

@@ -10,6 +10,12 @@ def faults():
     return [error.id for error in found]
 
 
+@pytest.mark.parametrize("account", ["", "12345", "1234-5678-9012", "\uff1122222222222", "1" * 13])
+def test_d8_an_account_that_is_none_is_refused_with_a_hint(settings, account):
+    settings.TRANSCODER_ACCOUNT_ID = account
+    assert faults() == ["transcoder.E002"]
+
+
 @pytest.mark.parametrize(
     "limits",
     [
