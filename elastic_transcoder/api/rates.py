@@ -19,6 +19,8 @@ from elastic_transcoder.models import CallRate
 
 # What stands for every operation that is not named, each with a row of its own.
 OTHERS = "*"
+# So far apart may the clocks of two machines be.
+CLOCKS_DIFFER_US = 1_000_000
 
 
 def check(key_id: int, operation: str) -> None:
@@ -47,6 +49,11 @@ def check(key_id: int, operation: str) -> None:
         if _pay(row, latest_us, now_us, cost_us):
             return
         paid_until_us = row.values_list("paid_until_us", flat=True).get()
+    whole_burst_us = latest_us + cost_us
+    if paid_until_us > whole_burst_us + CLOCKS_DIFFER_US:
+        # Paid under a limit that was tighter, or by a clock that has been set back since.
+        row.filter(paid_until_us=paid_until_us).update(paid_until_us=whole_burst_us)
+        paid_until_us = whole_burst_us
     wait_us = paid_until_us - latest_us
     raise ApiError(
         "ThrottlingException",

@@ -54,6 +54,26 @@ def test_a_burst_passes_then_the_rate_and_a_refusal_says_when(call, clock, setti
     assert statuses(call, 4) == [200, 200, 200, 429]
 
 
+def test_a_looser_limit_holds_at_once_whatever_was_paid_under_a_tighter_one(call, clock, settings):
+    settings.TRANSCODER_RATE_LIMITS = {"ListPipelines": [0.001, 3]}
+    assert statuses(call, 4) == [200, 200, 200, 429]
+    settings.TRANSCODER_RATE_LIMITS = {"ListPipelines": [1, 3]}
+    refused = call("GET", "/pipelines")
+    assert (refused.status_code, refused["Retry-After"]) == (429, "1")
+    clock.shift(1)
+    assert statuses(call, 2) == [200, 429]
+
+
+def test_a_clock_that_is_set_back_shuts_nobody_out(call, clock, settings):
+    settings.TRANSCODER_RATE_LIMITS = {"ListPipelines": [1, 2]}
+    clock.shift(600)  # within what a signature may be off
+    assert statuses(call, 1) == [200]
+    clock.shift(-600)
+    assert statuses(call, 1) == [429]
+    clock.shift(1)
+    assert statuses(call, 1) == [200]
+
+
 def test_each_key_and_each_operation_has_its_own_allowance(call, clock, settings):
     settings.TRANSCODER_RATE_LIMITS = {"ListPipelines": [1, 1]}
     key, secret = keys.create("another")
