@@ -83,8 +83,8 @@ class JobForm(CallForm):
 
     def __init__(self, data: QueryDict | None = None, **options: Any) -> None:
         super().__init__(data, **options)
-        wanted = (data or self.initial).get("rows")
-        count = int(wanted) if str(wanted or "").isdecimal() else ROWS_AT_FIRST
+        wanted = str((data or self.initial).get("rows") or "")
+        count = int(wanted[:9]) if wanted.isdecimal() else ROWS_AT_FIRST
         self.rows = [
             OutputForm(
                 data,

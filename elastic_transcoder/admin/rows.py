@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db import connections, models, router
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.functional import cached_property
 
 # So many rows are counted, paged through and searched; narrower filters show the rest.
@@ -57,7 +59,8 @@ class ShownRows(admin.ModelAdmin):
         response = super().response_action(request, queryset)
         page = request.POST.get("from_page")
         if page and getattr(response, "url", None) == request.get_full_path():
-            return HttpResponseRedirect(page_of(self.model, page))
+            with contextlib.suppress(NoReverseMatch):  # no row can have that key
+                return HttpResponseRedirect(page_of(self.model, page))
         return response
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:

@@ -236,6 +236,11 @@ def test_an_action_on_a_pipelines_own_page_ends_there(operator, queue):
     assert 'name="action" value="resume"' in answer.content.decode()
 
 
+def test_an_action_that_names_no_page_of_its_own_ends_at_the_list(operator, queue):
+    answer = act(operator, "pipeline", "pause", queue, from_page="a\nb", index="0")
+    assert answer.redirect_chain == [(f"{ADMIN}/pipeline/", 302)]
+
+
 PIPELINE = {"name": "By hand", "input_bucket": "in", "output_bucket": "out", "role": ROLE}
 
 
@@ -761,6 +766,12 @@ def test_more_rows_keep_what_was_typed(operator, queue):
     assert 'name="output-30-key"' in many
     assert 'name="output-31-key"' not in many
     assert 'name="more"' not in many
+
+
+@pytest.mark.parametrize("rows", ["9" * 5000, "-1", "", "x"])
+def test_a_number_of_rows_that_is_none_is_answered(operator, queue, rows):
+    page = operator.post(f"{ADMIN}/job/add/", by_hand(queue, more="1", rows=rows))
+    assert page.status_code == 200
 
 
 def test_more_than_three_results_are_made_from_more_rows(operator, queue):
