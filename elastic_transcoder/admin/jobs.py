@@ -124,7 +124,8 @@ class JobAdmin(ShownRows):
         return may(request, Job, "add")
 
     def has_repeat_permission(self, request: HttpRequest) -> bool:
-        return self.has_add_permission(request)
+        # The page shows what the job was.
+        return self.has_add_permission(request) and self.has_view_permission(request)
 
     def has_pipeline_permission(self, request: HttpRequest) -> bool:
         return may(request, Pipeline, "change")
@@ -205,7 +206,7 @@ class JobAdmin(ShownRows):
                 "title": _now("Job %s") % job.pk,
                 "subtitle": None,
                 "page_actions": self._page_actions(request, job, pipeline),
-                "repeat_url": self._repeat_url(job) if self.has_add_permission(request) else "",
+                "repeat_url": self._repeat_url(job) if self.has_repeat_permission(request) else "",
                 "time_zone": timezone.get_current_timezone_name(),
             }
         return super().change_view(request, object_id, form_url, context | (extra_context or {}))
@@ -258,7 +259,7 @@ class JobAdmin(ShownRows):
 
     def repeat_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for the prefix of the new results, then make the same job once more."""
-        if not self.has_add_permission(request):
+        if not self.has_repeat_permission(request):
             raise PermissionDenied
         job = Job.objects.prefetch_related("outputs").filter(pk=object_id).first()
         if job is None:

@@ -830,6 +830,19 @@ def test_whoever_may_add_jobs_makes_them_by_hand(client, queue):
     assert Job.objects.count() == 1
 
 
+def test_whoever_may_not_see_jobs_repeats_none(client, queue):
+    sign_in(client, "add_job")
+    job = make_job(queue, "Complete", output_key_prefix="confidential/")
+    make_output(job)
+
+    page = client.get(f"{ADMIN}/job/{job.pk}/repeat/")
+
+    assert page.status_code == 403
+    assert "confidential" not in page.content.decode()
+    assert client.post(f"{ADMIN}/job/{job.pk}/repeat/", {"prefix": "b/"}).status_code == 403
+    assert Job.objects.count() == 1
+
+
 def test_a_visitor_is_sent_to_sign_in(client, queue):
     job = make_job(queue)
     for address in ("job/add/", f"job/{job.pk}/repeat/", "accesskey/add/", "pipeline/add/"):
