@@ -71,6 +71,9 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = _https
 SECURE_HSTS_PRELOAD = _https
 SESSION_COOKIE_SECURE = _https
 CSRF_COOKIE_SECURE = _https
+if TRANSCODER_ALONE:
+    # Browsers send the cookies of a host to each of its ports, so to a web app beside this one too.
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "transcoder_sessionid", "transcoder_csrftoken"
 # Behind a proxy that ends TLS, the header it sets, e.g. HTTP_X_FORWARDED_PROTO. Empty: none.
 _proxy_header = env("TRUSTED_PROXY_SSL_HEADER", default="")
 SECURE_PROXY_SSL_HEADER = (_proxy_header, "https") if _proxy_header else None

@@ -136,6 +136,13 @@ def test_alone_the_transcoder_is_its_own_whatever_a_web_app_was_told(tmp_path):
     assert alone == "http://127.0.0.1:8100 [] {}"
 
 
+def test_a_web_app_and_a_transcoder_alone_on_one_host_have_cookies_of_their_own(tmp_path):
+    names = "settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME"
+    of_web_app = settings_under(tmp_path, names).split()
+    alone = settings_under(tmp_path, names, TRANSCODER_ALONE="1").split()
+    assert len({*of_web_app, *alone}) == 4
+
+
 @pytest.mark.parametrize("alone", ["false", "true"])
 def test_w10_production_settings_pass_djangos_deployment_checks(tmp_path, alone):
     """`check --deploy` has nothing to say."""
