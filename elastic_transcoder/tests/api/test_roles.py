@@ -109,6 +109,20 @@ def test_every_failed_test_has_a_sentence_of_its_own(ask, subscriber, settings):
     assert "500 Internal Server Error" in third
 
 
+def test_a_server_that_has_only_anothers_certificate_says_that_it_cannot_sign(
+    ask, subscriber, settings
+):
+    ask(Topics=[TOPIC])  # makes the pair
+    settings.SNS_KEY_FILE.unlink()
+    assert ask().members == {"Success": "true", "Messages": []}
+    response = ask(Topics=[TOPIC])
+    assert response.status_code == 200
+    (message,) = response.members["Messages"]
+    assert f"cannot publish to the topic {TOPIC}" in message
+    assert message.endswith("this server has no key to sign with.")
+    assert str(settings.SNS_KEY_FILE) not in message
+
+
 def test_a_topic_of_amazons_needs_credentials_that_work(ask, monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
