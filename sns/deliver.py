@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.client import BaseClient
@@ -22,6 +23,8 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from sns import arn, wire
 
 POST_TIMEOUT_S = 15.0
+# What stands where nobody is to read.
+HIDDEN = "•••"
 # More of an answer than this is of no use to anyone.
 _ANSWER_BYTES = 4096
 _EXCERPT_CHARACTERS = 120
@@ -108,6 +111,15 @@ def post(
     except ValueError:
         return _answer(Outcome.REFUSED, "not an http or https URL")
     return _answer(_outcome(reply.status), _described(reply))
+
+
+def shown(url: str) -> str:
+    """Return a subscriber's URL without the password and the query that it may carry."""
+    split = urlsplit(url)
+    host = split.netloc.rpartition("@")[2]
+    secret = f"{HIDDEN}@" if "@" in split.netloc else ""
+    query = f"?{HIDDEN}" if split.query else ""
+    return f"{split.scheme}://{secret}{host}{split.path}{query}"
 
 
 def publish(

@@ -11,6 +11,7 @@ from elastic_transcoder.admin import words
 from elastic_transcoder.admin.presets import name_of
 from elastic_transcoder.admin.rows import page_of
 from elastic_transcoder.models import Job, JobOutput, Notice, Pipeline
+from sns import deliver
 
 # Jobs before a waiting one are counted so far.
 MOST_BEFORE = 1_000
@@ -166,7 +167,7 @@ def _notice(notice: Notice) -> dict[str, Any]:
         "url": page_of(Notice, notice.pk),
         "state": notice.state,
         "topic": notice.topic_arn,
-        "subscriber": words.address(notice.url) if notice.url else _("Amazon SNS"),
+        "subscriber": deliver.shown(notice.url) if notice.url else _("Amazon SNS"),
         "status": words.badge(notice.status),
         "attempts": notice.attempts,
         "answer": notice.last_answer,

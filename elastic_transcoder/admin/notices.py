@@ -16,6 +16,7 @@ from django.utils.translation import ngettext
 from elastic_transcoder.admin import words
 from elastic_transcoder.admin.rows import MOST_AT_ONCE, MOST_LISTED, ShownRows, newest, page_of
 from elastic_transcoder.models import Job, Notice
+from sns import deliver
 
 
 def send_again(
@@ -72,7 +73,7 @@ class NoticeAdmin(ShownRows):
 
     @admin.display(description=_("subscriber"))
     def subscriber(self, notice: Notice) -> str:
-        return words.address(notice.url) if notice.url else _("Amazon SNS")
+        return deliver.shown(notice.url) if notice.url else _("Amazon SNS")
 
     @admin.display(description=_("delivery"))
     def delivery(self, notice: Notice) -> str:

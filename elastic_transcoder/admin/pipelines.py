@@ -25,6 +25,7 @@ from elastic_transcoder.admin.rows import ShownRows, list_of, may, page_of
 from elastic_transcoder.api.errors import ApiError
 from elastic_transcoder.models import Job, Pipeline
 from elastic_transcoder.pipelines import EVENTS
+from sns import deliver
 
 # Jobs that a pipeline's page shows of its queue.
 SHOWN_OF_QUEUE = 20
@@ -263,5 +264,5 @@ def _topic(event: str, arn: str) -> dict[str, Any]:
     elif urls is None:
         told = [_("Amazon SNS delivers it")]
     else:
-        told = [words.address(url) for url in urls] or [_("no subscriber in the settings")]
+        told = [deliver.shown(url) for url in urls] or [_("no subscriber in the settings")]
     return {"event": event, "arn": arn or words.NOTHING, "told": told}

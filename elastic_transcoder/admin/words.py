@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
@@ -13,8 +12,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from sns.deliver import HIDDEN
+
 NOTHING = "—"
-HIDDEN = "•••"
 
 CODECS = {
     "AAC": "AAC",
@@ -160,15 +160,6 @@ def sound(container: str, audio: dict[str, Any] | None) -> str:
 
 
 # --- What nobody is to read ---------------------------------------------------------------------
-
-
-def address(url: str) -> str:
-    """Return a subscriber's URL without the password and the query it may carry."""
-    split = urlsplit(url)
-    host = split.netloc.rpartition("@")[2]
-    secret = f"{HIDDEN}@" if "@" in split.netloc else ""
-    query = f"?{HIDDEN}" if split.query else ""
-    return f"{split.scheme}://{secret}{host}{split.path}{query}"
 
 
 def protection(members: dict[str, Any]) -> str:

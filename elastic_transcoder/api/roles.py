@@ -39,16 +39,20 @@ def test_role(params: Members) -> Members:
     """
     role = params["Role"]
     input_bucket, output_bucket = params["InputBucket"], params["OutputBucket"]
-    probes: dict[str, Probe] = {
-        f"cannot read the bucket {input_bucket}": lambda: _read(input_bucket),
-        f"cannot use the bucket {output_bucket}": lambda: _write(output_bucket),
-    }
+    probes: list[tuple[str, Probe]] = [
+        (f"cannot read the bucket {input_bucket}", lambda: _read(input_bucket)),
+        (f"cannot use the bucket {output_bucket}", lambda: _write(output_bucket)),
+    ]
     for topic in dict.fromkeys(filter(None, params["Topics"])):
         for url in settings.TRANSCODER_TOPICS.get(topic, [""]):
-            named = f"cannot publish to the topic {topic}" + (f" for {url}" if url else "")
-            probes[named] = lambda topic=topic, url=url: _publish(topic, url)
+            subscriber = f" for {deliver.shown(url)}" if url else ""
+            what = f"cannot publish to the topic {topic}{subscriber}"
+            probes.append((what, lambda topic=topic, url=url: _publish(topic, url)))
+    answers = _run([probe for _, probe in probes])
     messages = [
-        f"The role {role} {what}: {why}." for what, why in _run(probes).items() if why is not None
+        f"The role {role} {what}: {why}."
+        for (what, _), why in zip(probes, answers, strict=True)
+        if why is not None
     ]
     return {"Success": "false" if messages else "true", "Messages": messages}
 
@@ -90,24 +94,24 @@ def _publish(topic: str, url: str) -> str | None:
     return None if answer.delivered else answer.text
 
 
-def _run(probes: dict[str, Probe]) -> dict[str, str | None]:
+def _run(probes: list[Probe]) -> list[str | None]:
     """Run all probes at once; return what each found, in their order."""
-    found: dict[str, str | None] = {}
+    silence = f"there was no answer within {PATIENCE_S:g} seconds"
+    found: list[str | None] = [silence] * len(probes)
 
-    def run(what: str, probe: Probe) -> None:
+    def run(number: int, probe: Probe) -> None:
         try:
-            found[what] = probe()
+            found[number] = probe()
         except Exception as error:  # somebody else's failure is an answer here
-            found[what] = type(error).__name__
+            found[number] = type(error).__name__
 
     threads = [
-        threading.Thread(target=run, args=[what, probe], daemon=True)
-        for what, probe in probes.items()
+        threading.Thread(target=run, args=[number, probe], daemon=True)
+        for number, probe in enumerate(probes)
     ]
     deadline = time.monotonic() + PATIENCE_S
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(deadline - time.monotonic(), 0))
-    silence = f"there was no answer within {PATIENCE_S:g} seconds"
-    return {what: found.get(what, silence) for what in probes}
+    return list(found)  # as it is now, whatever the late ones still find

@@ -123,6 +123,17 @@ def test_a_server_that_has_only_anothers_certificate_says_that_it_cannot_sign(
     assert str(settings.SNS_KEY_FILE) not in message
 
 
+def test_the_secrets_in_a_subscribers_address_are_not_told(ask, settings):
+    secret = "http://user:hush@127.0.0.1:9/hear/?token=hush"
+    settings.TRANSCODER_TOPICS = {TOPIC: [secret, secret.replace("hush", "hush-hush")]}
+    first, second = ask(Topics=[TOPIC]).members["Messages"]
+    for message in (first, second):
+        assert f"cannot publish to the topic {TOPIC} for http://•••@127.0.0.1:9/hear/?•••: " in (
+            message
+        )
+        assert "hush" not in message
+
+
 def test_a_topic_of_amazons_needs_credentials_that_work(ask, monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
