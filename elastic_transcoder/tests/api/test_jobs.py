@@ -2,8 +2,9 @@ import threading
 import time
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 
 from elastic_transcoder.models import Job, JobOutput, Pipeline
 from elastic_transcoder.tests.api.conftest import (
@@ -16,6 +17,7 @@ from elastic_transcoder.tests.api.conftest import (
     client_for,
     order,
 )
+from elastic_transcoder.tests.api.plans import plan_of, reads_of
 from elastic_transcoder.tests.api.shapes import assert_answer
 from elastic_transcoder.tests.api.test_custom_presets import PRESET
 
@@ -721,9 +723,20 @@ def test_d3_a_locked_database_is_a_503_and_leaves_no_half_job(endpoint, monkeypa
     assert not Job.objects.exists()
 
 
-def test_a_list_of_jobs_uses_an_index(call, pipeline_id):
-    jobs = Job.objects.filter(pipeline_id=pipeline_id, id__lt="2").order_by("-id")[:51]
-    assert "job_pipeline" in jobs.explain()
+@pytest.mark.parametrize("token", ["", "&PageToken=1700000000000-abc123"])
+@pytest.mark.parametrize("ascending", ["true", "false"])
+@pytest.mark.parametrize(
+    ("path", "index"),
+    [("/jobsByPipeline/{}", "job_pipeline"), ("/jobsByStatus/Complete", "job_status")],
+)
+def test_a_list_of_jobs_comes_out_of_an_index_in_its_order(
+    call, pipeline_id, path, index, ascending, token
+):
+    with CaptureQueriesContext(connection) as asked:
+        call("GET", f"{path.format(pipeline_id)}?Ascending={ascending}{token}")
+    [sql] = reads_of("elastic_transcoder_job", asked)
+    assert f"USING INDEX {index} " in plan_of(sql)
+    assert "TEMP B-TREE" not in plan_of(sql)
 
 
 @override_settings(TRANSCODER_ACCOUNT_ID="123456789012", AWS_REGION="us-east-1")

@@ -1,10 +1,13 @@
 """Limits on pipelines, presets and waiting jobs: Amazon's when set, none by default."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from elastic_transcoder.api import limits
 from elastic_transcoder.models import Job, JobOutput, Pipeline, Preset
 from elastic_transcoder.tests.api.conftest import PIPELINE, order
+from elastic_transcoder.tests.api.plans import plan_of, reads_of
 from elastic_transcoder.tests.api.test_custom_presets import PRESET
 
 
@@ -101,14 +104,15 @@ def test_a_queue_is_not_counted_for_each_job_and_is_still_full_in_time(
             limits.take_place_in_queue(pipeline_id)
 
 
-def test_a_queue_is_counted_from_an_index_alone_and_no_further_than_the_limit(db, pipeline_id):
-    plan = (
-        Job.objects.filter(status=Job.Status.SUBMITTED, pipeline_id=pipeline_id)
-        .order_by()
-        .values("pk")[:3]
-        .explain()
-    )
-    assert "COVERING INDEX job_claim" in plan
+def test_a_queue_is_counted_from_an_index_alone_and_no_further_than_the_limit(
+    pipeline_id, settings
+):
+    settings.TRANSCODER_MAX_QUEUED_JOBS = 3
+    with CaptureQueriesContext(connection) as asked:
+        limits.take_place_in_queue(pipeline_id)
+    [sql] = reads_of("elastic_transcoder_job", asked)
+    assert "COVERING INDEX job_claim" in plan_of(sql)
+    assert "LIMIT 3" in sql
 
 
 def test_a_refused_order_takes_no_place(call, pipeline_id, settings, every_count_is_fresh):
