@@ -17,11 +17,13 @@ from sns import deliver
 MOST_BEFORE = 1_000
 
 
-def context(job: Job, pipeline: Pipeline | None) -> dict[str, Any]:
-    """Return what the template shows of ``job``; no key of an encryption is in it."""
+def context(job: Job, pipeline: Pipeline | None, notices: list[Notice]) -> dict[str, Any]:
+    """Return what the template shows of ``job``; no key of an encryption is in it.
+
+    ``notices``: those of the job, or none where the person may not see them.
+    """
     outputs = list(job.outputs.order_by("number"))
     names = name_of({output.preset_id for output in outputs})
-    notices = list(job.notices.order_by("pk"))
     return {
         "overview": _overview(job, pipeline),
         "timeline": _timeline(job, pipeline, notices),

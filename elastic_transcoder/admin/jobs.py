@@ -201,8 +201,11 @@ class JobAdmin(ShownRows):
         context: dict[str, Any] = {}
         if job is not None:
             pipeline = Pipeline.objects.filter(pk=job.pipeline_id).first()
+            sees_notices = may(request, Notice, "view") or may(request, Notice, "change")
+            notices = list(job.notices.order_by("pk")) if sees_notices else []
             context = {
-                **job_page.context(job, pipeline),
+                **job_page.context(job, pipeline, notices),
+                "sees_notices": sees_notices,
                 "title": _now("Job %s") % job.pk,
                 "subtitle": None,
                 "page_actions": self._page_actions(request, job, pipeline),

@@ -15,6 +15,7 @@ from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from elastic_transcoder import keys, presets
 from elastic_transcoder.admin import rows, words
@@ -828,6 +829,20 @@ def test_whoever_may_add_jobs_makes_them_by_hand(client, queue):
     answer = client.post(f"{ADMIN}/job/add/", by_hand(queue, ("a.mp3", MP3)))
     assert answer.status_code == 302
     assert Job.objects.count() == 1
+
+
+def test_whoever_may_not_see_notices_finds_none_on_the_page_of_a_job(client, queue):
+    job = make_job(queue, "Complete")
+    make_notice(job, url="https://example.com/hook", status="Delivered", finished_at=timezone.now())
+    page = f"{ADMIN}/job/{job.pk}/change/"
+
+    sign_in(client, "view_job")
+    assert "example.com" not in text_of(client.get(page))
+    assert "notice" not in text_of(client.get(page)).lower()
+
+    sign_in(client, "view_job", "view_notice")
+    assert "https://example.com/hook" in text_of(client.get(page))
+    assert "The notice COMPLETED was delivered." in text_of(client.get(page))
 
 
 def test_whoever_may_not_see_jobs_repeats_none(client, queue):
