@@ -15,7 +15,8 @@ from django.db import transaction
 from elastic_transcoder.api import answers, limits
 from elastic_transcoder.api.errors import ApiError
 from elastic_transcoder.api.paging import PAGE_SIZE, cut, is_ascending
-from elastic_transcoder.api.rules import presets as rules
+from elastic_transcoder.api.preset_defaults import audio_filled, video_filled
+from elastic_transcoder.api.preset_warnings import warning
 from elastic_transcoder.models import Preset
 from elastic_transcoder.presets import AnyPreset, find, system_preset, system_presets
 
@@ -48,12 +49,12 @@ def create_preset(params: Members) -> Members:
             name=params["Name"],
             description=params.get("Description", ""),
             container=params["Container"],
-            audio=rules.audio_filled(params.get("Audio")),
-            video=rules.video_filled(params.get("Video")),
+            audio=audio_filled(params.get("Audio")),
+            video=video_filled(params.get("Video")),
             thumbnails=params.get("Thumbnails"),
         )
     logger.info("preset %s: created", preset.pk)
-    return {"Preset": answers.preset(preset), "Warning": rules.warning(params)}
+    return {"Preset": answers.preset(preset), "Warning": warning(params)}
 
 
 def list_presets(params: Members) -> Members:
