@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
-import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,12 +59,11 @@ def _messages(folder: Path, url: str) -> list[SignedMessage]:
 
 
 def _post(system: System, messages: list[SignedMessage]) -> list[float]:
-    took: list[float] = []
-    broken: list[BaseException] = []
-
-    def send(part: list[SignedMessage]) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", system.port, timeout=60)
-        try:
+    def send(part: list[SignedMessage]) -> list[float]:
+        took = []
+        with contextlib.closing(
+            http.client.HTTPConnection("127.0.0.1", system.port, timeout=60)
+        ) as connection:
             for message in part:
                 began = time.monotonic()
                 connection.request("POST", PATH, message.body, message.headers)
@@ -72,17 +72,8 @@ def _post(system: System, messages: list[SignedMessage]) -> list[float]:
                 took.append(time.monotonic() - began)
                 if answer.status != 200:
                     raise RuntimeError(f"a notice was answered {answer.status}")
-        except Exception as error:
-            broken.append(error)
-        finally:
-            connection.close()
+        return took
 
     parts = [messages[number::SENDERS] for number in range(SENDERS)]
-    threads = [threading.Thread(target=send, args=[part]) for part in parts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if broken:
-        raise broken[0]
-    return took
+    with ThreadPoolExecutor(SENDERS) as senders:
+        return [seconds for took in senders.map(send, parts) for seconds in took]
