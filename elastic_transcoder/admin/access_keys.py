@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminTextInputWidget
@@ -94,10 +96,7 @@ class AccessKeyAdmin(ShownRows):
 
     @admin.action(description=_("Enable"), permissions=["operate"])
     def enable(self, request: HttpRequest, queryset: QuerySet[AccessKey]) -> None:
-        changed = [key for key in queryset if keys.enable(key.access_key_id)]
-        for key in changed:
-            self.log_change(request, key, "Enabled.")
-        count = len(changed)
+        count = self._switch(request, queryset, keys.enable, "Enabled.")
         text = ngettext("%d access key enabled.", "%d access keys enabled.", count) % count
         self.message_user(request, text, messages.SUCCESS)
 
@@ -105,12 +104,22 @@ class AccessKeyAdmin(ShownRows):
         description=_("Disable: calls with this key are refused at once"), permissions=["operate"]
     )
     def disable(self, request: HttpRequest, queryset: QuerySet[AccessKey]) -> None:
-        changed = [key for key in queryset if keys.disable(key.access_key_id)]
-        for key in changed:
-            self.log_change(request, key, "Disabled.")
-        count = len(changed)
+        count = self._switch(request, queryset, keys.disable, "Disabled.")
         text = ngettext("%d access key disabled.", "%d access keys disabled.", count) % count
         self.message_user(request, text, messages.SUCCESS)
+
+    def _switch(
+        self,
+        request: HttpRequest,
+        chosen: QuerySet[AccessKey],
+        act: Callable[[str], bool],
+        entry: str,
+    ) -> int:
+        """Enable or disable keys, log it, and return how many there were."""
+        changed = [key for key in chosen if act(key.access_key_id)]
+        for key in changed:
+            self.log_change(request, key, entry)
+        return len(changed)
 
 
 @admin.register(CallRate)
