@@ -18,6 +18,7 @@ from elastic_transcoder.api.service import service
 from elastic_transcoder.models import Job, Pipeline
 
 MOST_OUTPUTS = service().shape_for("CreateJobOutputs").metadata["max"]
+LONGEST_PREFIX = service().shape_for("Key").metadata["max"]
 ROWS_AT_FIRST = 3
 MORE_ROWS = 3
 
@@ -155,7 +156,7 @@ class RepeatForm(CallForm):
         label=_("Prefix of the results"),
         required=False,
         strip=False,
-        max_length=service().shape_for("Key").metadata["max"],
+        max_length=LONGEST_PREFIX,
         widget=AdminTextInputWidget,
         help_text=_("Put in front of each result's key as it stands; a folder ends with a slash."),
     )
@@ -173,8 +174,9 @@ class RepeatForm(CallForm):
         """Return the job's own prefix where nothing was made, else a folder of its own below it."""
         if not self.holds_keys:
             return self.job.output_key_prefix
-        now = timezone.localtime().strftime("%Y%m%d-%H%M%S")
-        return f"{_REPEATED.sub('', self.job.output_key_prefix)}repeat-{now}/"
+        folder = timezone.localtime().strftime("repeat-%Y%m%d-%H%M%S/")
+        before = _REPEATED.sub("", self.job.output_key_prefix)
+        return f"{before[: LONGEST_PREFIX - len(folder)]}{folder}"
 
     def clean_prefix(self) -> str:
         prefix = self.cleaned_data["prefix"]

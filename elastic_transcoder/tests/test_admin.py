@@ -674,6 +674,14 @@ def test_a_repeat_of_a_repeat_is_offered_no_longer_prefix(operator, queue):
     assert 'value="a/repeat-20261120-101112/"' not in page
 
 
+def test_the_prefix_that_is_offered_is_never_too_long(operator, queue):
+    job = make_job(queue, "Complete", output_key_prefix="x" * 255)
+    make_output(job)
+    page = operator.get(f"{ADMIN}/job/{job.pk}/repeat/").content.decode()
+    offered = re.search(r'name="prefix" value="(x+repeat-[^"]*)"', page)[1]
+    assert operator.post(f"{ADMIN}/job/{job.pk}/repeat/", {"prefix": offered}).status_code == 302
+
+
 def test_a_repeat_that_the_api_refuses_says_why(operator, queue):
     job = make_job(Pipeline(pk="1500000000000-goneab"), "Error")
     make_output(job)
