@@ -32,7 +32,9 @@ def measure(path: Path, *, options: Mapping[str, str], hash_format: str | None) 
             # Nothing of ours has moving pictures.
             facts["pictures"] = len(container.streams.video)
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        return {"error": f"cannot be read: {error}"[:200]}
+        # Errors of FFmpeg and of the system name the path too; people see this text.
+        why = getattr(error, "strerror", None) or error
+        return {"error": f"cannot be read: {why}"[:200]}
     facts["size_bytes"] = path.stat().st_size
     with path.open("rb") as file:
         facts["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
