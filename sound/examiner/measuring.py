@@ -53,12 +53,14 @@ def _read(
     tail: deque[tuple[av.Packet, int]] = deque()
     tail_samples = 0
     sound = _Hash(hash_format) if hash_format else None
+    span = streams.Span()
     for packet in container.demux(stream):
         if packet.size == 0:
             break
         packets += 1
         added = streams.samples(packet, rate)
         samples += added
+        span.add(packet)
         if sound or decoding_first:
             for frame in context.decode(packet):
                 first += frame.samples
@@ -87,7 +89,7 @@ def _read(
         "channels": context.channels,
         "bits": streams.bits(stream),
         "packets": packets,
-        "samples": first if sound else samples,
+        "samples": first if sound else span.samples(samples, rate),
         "first_samples": first,
         "last_samples": last,
         "sound_sha256": sound.hexdigest() if sound else None,

@@ -164,11 +164,13 @@ def _count(
     deadline = time.monotonic() + counting_s
     seconds, decoded_s, frames, failures, position = 0.0, 0.0, 0, 0, 0
     first, last = None, None
+    span = streams.Span()
     try:
         for packet in container.demux(stream):
             if packet.size == 0:
                 continue
             rate = stream.codec_context.sample_rate
+            span.add(packet)
             if packet.duration and rate > 0:
                 seconds += streams.samples(packet, rate) / rate
             if packet.pts is not None:
@@ -193,6 +195,8 @@ def _count(
     if seconds == 0 and last is not None and first is not None:
         # Some containers give packets no duration; then their times say how long it is.
         seconds = max(last - first, decoded_s)
+    elif (rate := stream.codec_context.sample_rate) > 0:
+        seconds = span.samples(seconds * rate, rate) / rate
     return True, seconds or decoded_s, frames, failures
 
 

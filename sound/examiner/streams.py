@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 import av
 from av.audio.stream import AudioStream
@@ -32,8 +33,48 @@ def samples(packet: av.Packet, sample_rate_hz: int) -> int:
     if not packet.duration or packet.time_base is None:
         return 0
     count = round(packet.duration * packet.time_base * sample_rate_hz)
-    skipped = 0
-    if packet.has_sidedata("skip_samples"):
-        data = bytes(packet.get_sidedata("skip_samples"))
-        skipped = int.from_bytes(data[:4], "little") + int.from_bytes(data[4:8], "little")
-    return max(0, count - skipped)
+    return max(0, count - skipped(packet))
+
+
+def skipped(packet: av.Packet) -> int:
+    """Return how many samples of ``packet`` are marked as no sound."""
+    if not packet.has_sidedata("skip_samples"):
+        return 0
+    data = bytes(packet.get_sidedata("skip_samples"))
+    return int.from_bytes(data[:4], "little") + int.from_bytes(data[4:8], "little")
+
+
+class Span:
+    """From where to where the packets of a stream reach.
+
+    Matroska and FLV count whole milliseconds, so the durations of their packets are rounded and do
+    not add up: an hour of AAC in FLV would be half a minute short.
+    """
+
+    def __init__(self) -> None:
+        self._first: Fraction | None = None
+        self._end = Fraction(0)
+        self._skipped = 0
+        self._packets = 0
+        self._tick = Fraction(0)
+
+    def add(self, packet: av.Packet) -> None:
+        self._skipped += skipped(packet)
+        if packet.pts is None or packet.time_base is None:
+            return
+        self._packets += 1
+        self._tick = Fraction(packet.time_base)
+        at = packet.pts * self._tick
+        self._first = at if self._first is None else min(self._first, at)
+        self._end = max(self._end, at + (packet.duration or 0) * self._tick)
+
+    def samples(self, added: float, sample_rate_hz: int) -> float:
+        """Return how many samples there are where the durations add up to ``added``.
+
+        It is the span where rounding explains the difference; a gap is no sound.
+        """
+        if self._first is None or self._tick * sample_rate_hz <= 1:
+            return added
+        spanned = round((self._end - self._first) * sample_rate_hz) - self._skipped
+        most = self._packets * self._tick * sample_rate_hz
+        return spanned if abs(spanned - added) <= most else added

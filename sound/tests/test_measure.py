@@ -3,7 +3,7 @@ import hashlib
 import av
 import pytest
 
-from sound import measure
+from sound import measure, probe
 from sound.examination import Examiner
 
 
@@ -62,3 +62,19 @@ def test_a_cut_result_is_as_short_as_it_is(tone, tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(whole[: len(whole) // 3])
     assert abs(measured(path).duration_ms - 1000) < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("a.webm", ("-c:a", "libvorbis", "-b:a", "128k")),
+        ("a.flv", ("-c:a", "aac")),
+        ("b.flv", ("-c:a", "libmp3lame")),
+        ("a.mkv", ("-c:a", "pcm_s16le")),
+    ],
+)
+def test_containers_that_count_milliseconds_are_measured_as_long_as_they_are(tone, name, encoding):
+    """Their packets last a rounded number of milliseconds, which would be a second in a minute."""
+    path = tone(name, "-ac", "2", *encoding, seconds=120)
+    assert measured(path).duration_ms == pytest.approx(120_000, abs=60)
+    assert probe.probe(path).duration_ms == pytest.approx(120_000, abs=60)
