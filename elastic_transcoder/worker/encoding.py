@@ -106,6 +106,10 @@ CONTAINER_RATES = {
     ("flv", "mp3"): (11025, 22050, 44100),
     ("mp4", "mp3"): (16000, 22050, 24000, 32000, 44100, 48000),
 }
+# Channels that a container carries at most: FLV knew no more than stereo before its enhanced form,
+# which few read; ADTS, the form of AAC in a transport stream, has no number for eight as FFmpeg
+# orders them.
+CONTAINER_CHANNELS = {"flv": 2, "ts": 7}
 
 # MPEG-1 and MPEG-2 layer II know these, in kbit/s; the encoder refuses others.
 # Source: ISO/IEC 11172-3, 13818-3, bit rate tables.
@@ -166,7 +170,8 @@ def encoding_of(
     notes: list[str] = []
     rates = CONTAINER_RATES.get((preset["Container"], name), codec.rates)
     rate = _sample_rate(audio.get("SampleRate", "auto"), rates, sound)
-    channels = _channels(audio.get("Channels", "auto"), codec, sound, notes)
+    most = min(codec.max_channels, CONTAINER_CHANNELS.get(preset["Container"], 8))
+    channels = _channels(audio.get("Channels", "auto"), most, sound, notes)
     encoder, bits, bitrate = _encoder(audio, rate, channels, sound, notes)
     if sound.has_video:
         notes.append("The input is a video; its sound was used.")
@@ -197,9 +202,9 @@ def _sample_rate(asked: str, rates: Sequence[int], sound: Sound) -> int:
     return max(lower) if lower else min(rates)
 
 
-def _channels(asked: str, codec: Codec, sound: Sound, notes: list[str]) -> int:
+def _channels(asked: str, most: int, sound: Sound, notes: list[str]) -> int:
     wanted = sound.channels if asked == "auto" else int(asked)
-    channels = min(wanted, codec.max_channels)
+    channels = min(wanted, most)
     if channels < sound.channels and sound.channels > 2:
         word = "channel" if channels == 1 else "channels"
         notes.append(
