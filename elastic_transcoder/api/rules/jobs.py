@@ -143,10 +143,12 @@ def metadata_is_small(params: Params) -> Iterator[str]:
 
 
 def presets_make_sound(params: Params, outputs: list[OutputOrder]) -> Iterator[str]:
-    presets = {output.preset.id: output.preset for output in outputs}
-    for preset in presets.values():
+    for path, _, preset in outputs:
         if not preset.is_audio:
-            yield f"Preset {preset.id} ({preset.name}) makes video; this server makes sound only."
+            yield (
+                f"{path}.presetId: preset {preset.id} ({preset.name}) makes video; this server"
+                " makes sound only."
+            )
 
 
 def segments_are_of_ts_or_fmp4(params: Params, outputs: list[OutputOrder]) -> Iterator[str]:

@@ -250,7 +250,8 @@ def test_a_preset_with_video_is_kept_and_read_and_no_job_can_use_it(call, pipeli
     refused = call("POST", "/jobs", order(pipeline_id, Outputs=outputs))
     assert (refused.status_code, refused.error) == (400, "ValidationException")
     assert refused.members["message"] == (
-        f"Preset {preset['Id']} (mine) makes video; this server makes sound only."
+        f"outputs.1.member.presetId: preset {preset['Id']} (mine) makes video;"
+        " this server makes sound only."
     )
     assert not Job.objects.exists()
 

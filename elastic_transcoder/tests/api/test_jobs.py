@@ -258,7 +258,8 @@ def test_a_video_preset_is_refused_in_one_sentence(call, pipeline_id):
     )
     assert (response.status_code, response.error) == (400, "ValidationException")
     assert response.members["message"] == (
-        f"Preset {VIDEO} (System preset: Generic 720p) makes video; this server makes sound only."
+        f"outputs.1.member.presetId: preset {VIDEO} (System preset: Generic 720p) makes video;"
+        " this server makes sound only."
     )
 
 
