@@ -1,8 +1,11 @@
 """`manage.py access_key`."""
 
+import subprocess
+import sys
 from io import StringIO
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from elastic_transcoder import keys
@@ -71,3 +74,14 @@ def test_a_disabled_key_is_refused_until_it_is_enabled(call):  # noqa: F811
 def test_what_cannot_be_done_is_one_sentence(arguments):
     with pytest.raises(CommandError):
         access_key(*arguments)
+
+
+def test_without_tables_it_says_what_to_do(tmp_path):
+    environment = {"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path), "ENV_FILE": ""}
+    asked = subprocess.run(
+        [sys.executable, "manage.py", "access_key", "list"],
+        cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert asked.returncode == 1
+    assert asked.stderr.strip().endswith("There are no tables yet: say manage.py migrate first.")
+    assert "Traceback" not in asked.stderr

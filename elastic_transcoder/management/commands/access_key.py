@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
 from elastic_transcoder import keys
 from elastic_transcoder.models import AccessKey
@@ -28,6 +29,8 @@ class Command(BaseCommand):
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
         wait_for_the_lock()
+        if AccessKey._meta.db_table not in connection.introspection.table_names():
+            raise CommandError("There are no tables yet: say manage.py migrate first.")
         if options["action"] == "create":
             self.create(options["name"])
         elif options["action"] == "list":
