@@ -67,11 +67,6 @@ class _Planned:
     recipe: Recipe
     notes: tuple[str, ...]
 
-    @property
-    def is_copy(self) -> bool:
-        """Whether the very samples of the source are wanted."""
-        return self.recipe.sound_hash is not None
-
 
 class Attempt:
     """One attempt at the job of ``claim`` in ``folder``, which has the empty folders in and out."""

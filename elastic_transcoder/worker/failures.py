@@ -134,7 +134,3 @@ def not_encodable(sentence: str) -> Failure:
 
 def bad_result(sentence: str) -> Failure:
     return Failure(9999, f"The result did not pass the check: {sentence}. [bad_result]")
-
-
-def internal(error: Exception) -> Failure:
-    return Failure(9999, f"Internal failure ({type(error).__name__}). [internal]")
