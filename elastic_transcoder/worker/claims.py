@@ -146,7 +146,7 @@ def _end_cut_off(job: Job) -> None:
     with transaction.atomic():
         if _as_it_was(job).update(lease_until=_lease_end()) == 1:
             for output in job.outputs.exclude(status__in=Job.FINAL):
-                fail(output, failures.TOO_MANY_ATTEMPTS)
+                job.outputs.filter(pk=output.pk).update(**failed(failures.TOO_MANY_ATTEMPTS))
             finish(job)
 
 
@@ -164,12 +164,15 @@ def give_up(held: Claim, *, after_s: float) -> None:
     held.held().update(lease_owner=GIVEN_UP, lease_until=free_at)
 
 
-def fail(output: JobOutput, failure: failures.Failure) -> None:
-    """Put the failure into the output's row; the caller holds the job in a transaction."""
-    output.status = Job.Status.ERROR
-    output.error_code = failure.code
-    output.status_detail = failure.detail()
-    output.save(update_fields=["status", "error_code", "status_detail"])
+def failed(failure: failures.Failure) -> dict[str, object]:
+    """Return what the row of a failed output says: nothing of a result that nobody gets."""
+    return {
+        "status": Job.Status.ERROR,
+        "error_code": failure.code,
+        "status_detail": failure.detail(),
+        "size_bytes": None,
+        "duration_ms": None,
+    }
 
 
 def finish(job: Job) -> None:

@@ -56,14 +56,7 @@ class JobInHand:
         logger.info("job %s: output %d: Complete", self.job.pk, output.number)
 
     def fail(self, output: JobOutput, failure: Failure) -> None:
-        self.claim.update_output(
-            output,
-            status=Job.Status.ERROR,
-            error_code=failure.code,
-            status_detail=failure.detail(),
-            size_bytes=None,
-            duration_ms=None,
-        )
+        self.claim.update_output(output, **claims.failed(failure))
         logger.info("job %s: output %d: Error %d", self.job.pk, output.number, failure.code)
 
     def tell(self, percent: float) -> None:

@@ -118,10 +118,12 @@ def test_k5_the_attempt_limit_ends_a_job_in_error(jobs, settings):
     settings.TRANSCODER_LEASE_S = -1.0
     job = jobs()
     assert [claims.claim() is not None for _ in range(Job.MAX_ATTEMPTS)] == [True] * 5
+    job.outputs.update(size_bytes=1, duration_ms=1)  # of a result that was proven, and no more
     assert claims.claim() is None
     job.refresh_from_db()
     assert (job.status, job.attempts) == ("Error", 5)
-    assert job.outputs.get().error_code == 9999
+    output = job.outputs.get()
+    assert (output.error_code, output.size_bytes, output.duration_ms) == (9999, None, None)
     assert [notice.state for notice in job.notices.all()] == ["PROGRESSING", "ERROR"]
 
 
