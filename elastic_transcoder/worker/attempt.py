@@ -90,7 +90,8 @@ class Attempt:
         else:
             publisher = Publisher(self._in_hand, pipeline)
             try:
-                self._make(pipeline, publisher)
+                with self._in_hand.unless_full():
+                    self._make(pipeline, publisher)
             except Failed as failed:
                 self._fail_open(failed.failure)
             # What fails the outputs that are left is no fault of those that are published.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import shutil
 import time
@@ -74,6 +75,16 @@ class JobInHand:
         if isinstance(error, buckets.BucketUnavailable):
             self.wait_or_fail(str(error))
         yield
+
+    @contextlib.contextmanager
+    def unless_full(self) -> Iterator[None]:
+        """Run the body, and raise Later where it finds the disk full."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self.wait_or_fail("no room")
 
     def need_room(self, size_bytes: float) -> None:
         """Raise Later when the disk has no room for so many bytes."""

@@ -1,3 +1,4 @@
+import errno
 import json
 import math
 import os
@@ -430,6 +431,19 @@ def test_s13_a_full_disk_makes_the_job_wait(submit, tone, transcode, monkeypatch
     transcode(job)
     assert (job.status, job.lease_owner) == ("Progressing", "")
     assert keys() == set()
+
+
+def test_s13_a_disk_that_is_full_in_the_middle_costs_no_attempt(
+    submit, tone, transcode, monkeypatch
+):
+    job = submit(tone("a.wav"), WAV)
+
+    def fetch(self, key, path, moved):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FolderBucket, "fetch", fetch)
+    transcode(job)
+    assert (job.status, job.lease_owner, job.attempts) == ("Progressing", "", 1)
 
 
 def make_due(job: Job) -> None:
