@@ -34,7 +34,7 @@ MAX_INDEX_BYTES = 1 << 20
 def index(path: Path) -> Index:
     """Return what stands at the beginning of an fmp4 file: ftyp and moov, then one sidx.
 
-    Raises ValueError when it does not begin so, or its index leads out of the file.
+    Raises ValueError when it does not begin so, or its index does not lead to the file's end.
     Source: ISO/IEC 14496-12, sections 4.2 and 8.16.3.
     """
     size, at, kinds = path.stat().st_size, 0, []
@@ -91,6 +91,9 @@ def _subsegments(box: bytes, at: int, size: int) -> list[Segment]:
             raise ValueError("the index leads out of the file")
         segments.append(Segment(duration / timescale, referenced, at))
         at += referenced
+    # It counts to 65,535: of more pieces FFmpeg names the first ones only.
+    if at != size:
+        raise ValueError("the index does not name the whole file")
     return segments
 
 

@@ -547,14 +547,18 @@ def test_an_mpd_says_what_the_on_demand_profile_wants(fragmented):
     assert alike.find("Period/AdaptationSet", names).get("subsegmentAlignment") == "true"
 
 
-@pytest.mark.parametrize("flags", ["+faststart", "+frag_keyframe+empty_moov", "+dash+delay_moov"])
-def test_a_file_without_an_index_in_front_has_no_ranges(fragmented, flags):
-    path = fragmented("96k", flags)
-    if flags == "+dash+delay_moov":  # an index for every piece, the first of which covers only it
-        assert len(dash.index(path).segments) == 1
-    else:
-        with pytest.raises(ValueError, match="no index"):
-            dash.index(path)
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        ("+faststart", "no index"),
+        ("+frag_keyframe+empty_moov", "no index"),
+        # An index for every piece, the first of which covers only it.
+        ("+dash+delay_moov", "not name the whole file"),
+    ],
+)
+def test_a_file_without_one_index_of_all_in_front_has_no_ranges(fragmented, flags, why):
+    with pytest.raises(ValueError, match=why):
+        dash.index(fragmented("96k", flags))
 
 
 def test_a_cut_or_broken_index_is_refused(fragmented, tmp_path):
@@ -579,6 +583,7 @@ def test_a_cut_or_broken_index_is_refused(fragmented, tmp_path):
         "an index of an index": changed(at + 40, b"\xff"),
         "no timescale": changed(at + 16, bytes(4)),
         "no pieces": changed(at + 38, bytes(2)),
+        "fewer pieces than there are": changed(at + 38, b"\0\5"),
         "more pieces than there is room": changed(at + 38, b"\xff\xff"),
         "far behind the end": changed(at + 28, b"\x7f" * 8),
         "text": b"#EXTM3U\n" * 100,
