@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import socket
@@ -82,6 +83,27 @@ def test_k18_a_fenced_program_starts_no_other_process(tmp_path):
     status, said = run("import os; os.fork()", tmp_path)
     assert status != 0
     assert "Error" in said
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "os.kill(os.getppid(), 0)",
+        "os.kill(-1, 0)",
+        "signal.pidfd_send_signal(os.pidfd_open(os.getppid()), 0)",
+        "assert not libc.syscall(tgkill, os.getppid(), os.getppid(), 0), ctypes.get_errno()",
+    ],
+)
+def test_k18_a_fenced_program_signals_nobody_else(tmp_path, call):
+    tgkill = {"x86_64": 234, "aarch64": 131}[os.uname().machine]
+    code = "import ctypes, os, signal; libc = ctypes.CDLL(None, use_errno=True)"
+    status, said = run(f"{code}; tgkill = {tgkill}; {call}", tmp_path)
+    assert status != 0
+    assert "not permitted" in said or f"AssertionError: {errno.EPERM}" in said
+
+
+def test_a_program_may_abort(tmp_path):
+    assert run("import os; os.abort()", tmp_path)[0] == -signal.SIGABRT
 
 
 def test_threads_are_allowed(tmp_path):
