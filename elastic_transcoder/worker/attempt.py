@@ -32,6 +32,7 @@ from elastic_transcoder.worker import (
 )
 from elastic_transcoder.worker.album import Album, NoAlbum
 from elastic_transcoder.worker.claims import Claim
+from elastic_transcoder.worker.clips import Clip
 from elastic_transcoder.worker.command import Recipe
 from elastic_transcoder.worker.encoding import NotEncodable, encoding_of
 from elastic_transcoder.worker.failures import Failure
@@ -77,6 +78,8 @@ class Attempt:
         self._job = claim.job
         self._tags, self._out = folder / "in" / "tags", folder / "out"
         self._inputs: list[Input] = []
+        # Which cuts of the inputs are hashed, each with a number for its file.
+        self._sounds: dict[tuple[Clip, ...], int] = {}
         self._log = ""
 
     def run(self) -> None:
@@ -175,8 +178,9 @@ class Attempt:
         if all(made.is_copy_of(one.sound) for one in self._inputs):
             sample_format = "s16" if (first.bits or 0) <= 16 else "s32"
             # Outputs of the same clips are given the same sound.
-            name = f"sound-{abs(hash((wanted, made.sample_rate_hz, made.channels)))}"
-            recipe = dataclasses.replace(recipe, sound_hash=(sample_format, self._out / name))
+            number = self._sounds.setdefault(wanted, len(self._sounds))
+            hashed = sample_format, self._out / f"sound-{number}"
+            recipe = dataclasses.replace(recipe, sound_hash=hashed)
         overruns = any(
             clip.ends_after(one.sound.duration_ms + OVERRUN_MS)
             for clip, one in zip(wanted, self._inputs, strict=True)

@@ -201,7 +201,7 @@ class Publisher:
         return self._put_bytes(name, text.encode(), kept)
 
     def _put_bytes(self, name: str, content: bytes, kept: Kept) -> Failure | None:
-        path = self._in_hand.folder / "out" / "written"
+        path = segments.fresh(self._in_hand.folder / "out" / "written")
         path.write_bytes(content)
         media_type = segments.MEDIA_TYPES[Path(name).suffix]
         return self._put_or_adopt(Piece(name, path, media_type), kept)

@@ -39,6 +39,12 @@ class Piece:
     media_type: str
 
 
+def fresh(path: Path) -> Path:
+    """Return ``path`` with no file at it: one that was put there before may be an object by now."""
+    path.unlink(missing_ok=True)
+    return path
+
+
 def is_one_object(output: JobOutput) -> bool:
     """Return whether the output is stored under its own key, as one object."""
     return output.preset["Container"] != "ts" or not output.options.get("SegmentDuration")
@@ -105,7 +111,7 @@ class Segmented:
                 name = published.segment_name(final_key, number)
                 yield Piece(name, self._cut(segment), media_type)
             text = hls.hls3_media(final_key, self.segments, self._protection)
-        path = self._folder / "playlist"
+        path = fresh(self._folder / "playlist")
         path.write_text(text, encoding="utf-8")
         name = published.media_playlist_name(final_key, self._format)
         yield Piece(name, path, MEDIA_TYPES[".m3u8"])
@@ -113,12 +119,12 @@ class Segmented:
     def _whole(self) -> Path:
         if self._content_key is None:
             return self._recipe.path
-        path, key = self._folder / "encrypted", self._content_key
+        path, key = fresh(self._folder / "encrypted"), self._content_key
         protection.encrypt_ranges(self._recipe.path, path, self._plain, key.key, key.iv)
         return path
 
     def _cut(self, segment: Segment) -> Path:
-        path = self._folder / "segment"
+        path = fresh(self._folder / "segment")
         with self._recipe.path.open("rb") as whole, path.open("wb") as cut:
             whole.seek(segment.offset)
             left = segment.length
@@ -126,7 +132,7 @@ class Segmented:
                 left -= cut.write(whole.read(min(left, CHUNK)))
         if self._content_key is None:
             return path
-        encrypted, key = self._folder / "encrypted", self._content_key
+        encrypted, key = fresh(self._folder / "encrypted"), self._content_key
         protection.encrypt(path, encrypted, key.key, key.iv)
         path.unlink()
         return encrypted
