@@ -195,6 +195,13 @@ class Attempt:
             for clip, one in zip(recipe.clips, self._inputs, strict=True)
         )
 
+    def _has_all_parts(self, recipe: Recipe) -> bool:
+        """Return whether every clip begins before the end of its input, by probing."""
+        return all(
+            clip.length_ms(one.sound.duration_ms) > 0
+            for clip, one in zip(recipe.clips, self._inputs, strict=True)
+        )
+
     def _say(self, planned: Sequence[_Planned]) -> None:
         """Record what starts, and what will be otherwise than asked for."""
         self._job.playlists = [
@@ -253,7 +260,11 @@ class Attempt:
                 try:
                     facts = proven.result()
                 except proof.NothingWanted:
-                    self._in_hand.fail(one.output, failures.CLIP_AFTER_END)
+                    if outcome.ended != "done" and self._has_all_parts(one.recipe):
+                        # Decoding broke off before the clip; it is the run that failed.
+                        failed.append((one, failures.OF_RUN[outcome.ended]))
+                    else:
+                        self._in_hand.fail(one.output, failures.CLIP_AFTER_END)
                 except proof.NotProven as error:
                     by_run = failures.OF_RUN.get(outcome.ended)
                     failed.append((one, by_run or failures.bad_result(str(error))))

@@ -11,7 +11,7 @@ from elastic_transcoder import times
 from elastic_transcoder.models import Job
 from elastic_transcoder.tests.conftest import FLAC, MP3, MP4, WAV, run_ffmpeg
 from elastic_transcoder.tests.worker.test_worker import details
-from elastic_transcoder.worker import ffmpeg
+from elastic_transcoder.worker import conversion, ffmpeg
 from elastic_transcoder.worker.clips import Clip
 from sound import probe
 
@@ -220,3 +220,13 @@ def test_the_most_that_the_api_takes_is_made_by_one_ffmpeg(
     transcode(job)
     assert job.status == "Complete", details(job)
     assert {output.duration_ms for output in job.outputs.all()} == {inputs * 200}
+
+
+def test_decoding_that_breaks_off_before_the_clip_is_not_4014(submit, tone, transcode, monkeypatch):
+    cut_off = conversion.Outcome(ended="failed", returncode=244, decoded_samples={0: 44100})
+    monkeypatch.setattr(conversion, "convert", lambda *_, **__: cut_off)
+    job = submit(tone("a.wav", seconds=3), WAV)
+    job.inputs[0]["TimeSpan"] = {"StartTime": "2"}
+    job.save()
+
+    assert details(transcode(job))[0][1] == 4007
