@@ -95,8 +95,9 @@ class Publisher:
         except buckets.ObjectExists:
             self._settle(output, output.final_key)
             if output.status not in Job.FINAL:
-                # Taken a moment ago, and free again: the next attempt may have it.
-                self._in_hand.wait_or_fail("an object came and went")
+                # Gone since, or nothing that can be read: the key was not free all the same.
+                failure = failures.output_exists(self._bucket.name, output.final_key)
+                self._in_hand.fail(output, failure)
         except buckets.BucketError as error:
             self._could_not_put(output, error, output.final_key)
         else:

@@ -454,7 +454,7 @@ def make_due(job: Job) -> None:
 # --- Nothing is overwritten -------------------------------------------------------------------
 
 
-def test_an_object_that_came_and_went_at_the_final_key_strands_nothing(
+def test_s7_an_object_that_came_and_went_at_the_final_key_strands_nothing(
     submit, tone, transcode, monkeypatch
 ):
     put = FolderBucket.put
@@ -467,9 +467,8 @@ def test_an_object_that_came_and_went_at_the_final_key_strands_nothing(
 
     job = submit(tone("a.wav"), FLAC)
     monkeypatch.setattr(FolderBucket, "put", find_it_taken)
-    assert transcode(job).status == "Progressing"
-    make_due(job)
-    assert transcode(job).status == "Complete", details(job)
+    assert transcode(job).status == "Error"
+    assert details(job)[0][:2] == ("Error", 3002)
 
 
 def test_s7_an_object_at_the_final_key_is_never_overwritten(submit, tone, transcode, result):
