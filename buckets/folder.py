@@ -119,8 +119,7 @@ class FolderBucket:
         """
         if not is_key(key):
             raise KeyRefused("not the key of an object", bucket=self.name, key=key)
-        with self._faults(key):
-            self.root.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        self._make_root()
         with path.open("rb") as source:
             try:
                 self._put(key, path, source, moved)
@@ -172,8 +171,8 @@ class FolderBucket:
 
     def check(self) -> None:
         """See Bucket. A folder that is not there yet is made, a byte written and read."""
+        self._make_root()
         with self._faults(None):
-            self.root.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
             os.close(os.open(self.root, os.O_RDONLY | os.O_DIRECTORY))
             with self._aside() as (probe, _):
                 probe.write(b"?")
@@ -221,6 +220,17 @@ class FolderBucket:
         finally:
             os.close(descriptor)
         return existing
+
+    def _make_root(self) -> None:
+        try:
+            with self._faults(None):
+                self.root.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        except BucketUnavailable as error:
+            if isinstance(error.__cause__, FileExistsError):
+                raise BucketMissing(
+                    "something that is no folder is there", bucket=self.name
+                ) from error
+            raise
 
     def _root(self) -> int:
         try:
