@@ -15,6 +15,7 @@ STATUS = {
     "ResourceNotFoundException": 404,
     "UnknownOperationException": 404,
     "ResourceInUseException": 409,
+    "MissingContentLength": 411,
     "RequestEntityTooLarge": 413,
     "LimitExceededException": 429,
     "ThrottlingException": 429,

@@ -106,6 +106,9 @@ def _authenticated(request: HttpRequest, path: str, query: str) -> tuple[keys.Ca
         request.META[CALL]["key"] = caller.name
     if caller is None or caller.secret is None:
         raise ApiError("AccessDeniedException", "The access key is unknown or disabled.")
+    if "transfer-encoding" in headers:
+        # WSGI gives such a body no length, so Django would read none of it.
+        raise ApiError("MissingContentLength", "The request must tell its Content-Length.")
     try:
         body = request.body
     except RequestDataTooBig as error:

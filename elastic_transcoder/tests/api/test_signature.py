@@ -247,3 +247,12 @@ def test_a_client_with_the_wrong_secret_gets_a_typed_error(endpoint):
         client_for(endpoint, secret_access_key="wrong").list_pipelines()
     assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
     assert refused.value.response["ResponseMetadata"]["RetryAttempts"] == 0
+
+
+def test_a_body_without_a_length_is_411_and_says_so(call):
+    def chunk(sent):
+        sent["headers"]["Transfer-Encoding"] = "chunked"
+
+    response = call("POST", "/jobs", {"PipelineId": "x"}, alter=chunk)
+    assert (response.status_code, response.error) == (411, "MissingContentLength")
+    assert "Content-Length" in response.members["message"]
