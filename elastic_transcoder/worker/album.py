@@ -22,7 +22,10 @@ from elastic_transcoder.worker.in_hand import Failed, JobInHand
 from elastic_transcoder.worker.intake import Input
 
 MAX_PICTURES = 20
+# Of a picture as it comes, and as it is drawn: a block of FLAC ends at 16 MiB, all tags of an MP3
+# at 256.
 MAX_PICTURE_BYTES = 50 * 1024**2
+MAX_DRAWN_BYTES = 12 * 1024**2
 LEFT_OUT = "Artwork of the input was left out."
 LEFT_OUT_IN_PART = "Some artwork of the input was left out."
 
@@ -33,6 +36,10 @@ class NoAlbum(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.sentence)
         self.failure = failure
+
+
+class _TooHeavy(Exception):
+    """The picture, as it is drawn, is more than every container takes."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,8 @@ class Album:
             raise NoAlbum(failures.embedded_picture_too_large(str(error))) from error
         except PictureUnreadable as error:
             raise NoAlbum(failures.embedded_picture_unreadable(str(error))) from error
+        except _TooHeavy as error:
+            raise NoAlbum(failures.embedded_picture_too_large(str(error))) from error
 
     def _given(self, ordered: dict[str, Any]) -> Path:
         key = ordered["InputKey"]
@@ -108,6 +117,8 @@ class Album:
             raise NoAlbum(failures.picture_too_large(self._bucket_name, key)) from error
         except PictureUnreadable as error:
             raise NoAlbum(failures.picture_unreadable(self._bucket_name, key)) from error
+        except _TooHeavy as error:
+            raise NoAlbum(failures.picture_too_big(self._bucket_name, key, str(error))) from error
 
     def _fetch(self, key: str) -> Path:
         bucket = buckets.bucket(self._bucket_name)
@@ -118,7 +129,8 @@ class Album:
             if info is None:
                 raise NoAlbum(failures.picture_unreadable(bucket.name, key))
             if info.size_bytes > MAX_PICTURE_BYTES:
-                raise NoAlbum(failures.picture_too_big(bucket.name, key, info.size_bytes))
+                why = f"it has {info.size_bytes} bytes"
+                raise NoAlbum(failures.picture_too_big(bucket.name, key, why))
             bucket.fetch(key, path, self._in_hand.hold.moved)
         except buckets.ObjectMissing as error:
             raise NoAlbum(failures.picture_unreadable(bucket.name, key)) from error
@@ -133,4 +145,8 @@ class Album:
         target = folder / f"picture-{self._count}"
         moved = self._in_hand.hold.moved
         artwork.draw(source, target, sizing, number=number, folder=folder, moved=moved)
+        size_bytes = target.stat().st_size
+        if size_bytes > MAX_DRAWN_BYTES:
+            target.unlink()
+            raise _TooHeavy(f"it has {size_bytes} bytes as it is drawn")
         return target.rename(target.with_suffix(artwork.suffix(target)))

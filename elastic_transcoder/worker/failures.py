@@ -70,8 +70,8 @@ def picture_too_large(bucket: str, key: str) -> Failure:
     return _of_object(4012, "The album art is larger than 4096 x 3072", bucket, key)
 
 
-def picture_too_big(bucket: str, key: str, size_bytes: int) -> Failure:
-    return _of_object(4005, f"The album art has {size_bytes} bytes, too many", bucket, key)
+def picture_too_big(bucket: str, key: str, why: str) -> Failure:
+    return _of_object(4005, f"The album art is too large, {why}", bucket, key)
 
 
 def embedded_picture_unreadable(detail: str) -> Failure:

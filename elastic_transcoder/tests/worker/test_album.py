@@ -165,6 +165,22 @@ def test_f16_of_hundreds_of_pictures_the_first_twenty_are_passed_on(
         assert output.status_detail == "Some artwork of the input was left out."
 
 
+def test_a_picture_that_is_too_heavy_once_it_is_drawn_is_4005(art, transcode, tmp_path):
+    """Noise as PNG: no container takes so much. Passed on from the input it would be left out."""
+    noise = tmp_path / "noise.jpg"
+    source = "nullsrc=size=2600x2600,format=rgb24,geq=random(1)*255:random(2)*255:random(3)*255"
+    run_ffmpeg("-f", "lavfi", "-i", source, "-frames:v", "1", "-q:v", "20", str(noise))
+    job = art(FLAC, WAV)
+    sizing = {"MaxWidth": "2600", "MaxHeight": "2600", "AlbumArtFormat": "png"}
+    album = {"MergePolicy": "Replace", "Artwork": [{"InputKey": "art/noise.jpg"} | sizing]}
+    job.outputs.filter(number=1).update(options={"AlbumArt": album})
+    bucket("in").put("art/noise.jpg", noise, content_type="image/jpeg")
+    transcode(job)
+    first, second = details(job)
+    assert (first[:2], second[0]) == (("Error", 4005), "Complete")
+    assert "key=art/noise.jpg" in first[2]
+
+
 def test_more_than_twenty_pictures_are_4009(art, transcode):
     album = given(*["blue", "green"] * 10, policy="Append")
     assert details(transcode(art(MP3, album=album)))[0][:2] == ("Error", 4009)
