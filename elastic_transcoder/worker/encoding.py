@@ -81,6 +81,7 @@ class Codec:
     rates: tuple[int, ...] = ()
     frame: int = 0  # samples that one packet holds
     rfc6381: str = ""  # its name in playlists
+    max_rate_hz: int = 0  # 0: none
 
 
 CODECS = {
@@ -97,7 +98,7 @@ CODECS = {
     "vorbis": Codec(
         ("vorbis",), 8, (8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192000), 2048
     ),
-    "flac": Codec(("flac",), 8),
+    "flac": Codec(("flac",), 8, max_rate_hz=655_350),
     "pcm": Codec(("pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le"), 8),
 }  # fmt: skip
 
@@ -170,6 +171,8 @@ def encoding_of(
     notes: list[str] = []
     rates = CONTAINER_RATES.get((preset["Container"], name), codec.rates)
     rate = _sample_rate(audio.get("SampleRate", "auto"), rates, sound)
+    while codec.max_rate_hz and rate > codec.max_rate_hz:
+        rate //= 2
     most = min(codec.max_channels, CONTAINER_CHANNELS.get(preset["Container"], 8))
     channels = _channels(audio.get("Channels", "auto"), most, sound, notes)
     encoder, bits, bitrate = _encoder(audio, rate, channels, sound, notes)

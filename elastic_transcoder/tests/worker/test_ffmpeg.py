@@ -110,6 +110,8 @@ def test_every_container_and_codec_of_the_api_can_be_made(tone, tmp_path, contai
         ("AAC", "mp4", 192000, 96000),
         ("AAC", "mp4", 134560, 96000),
         ("flac", "flac", 35467, 35467),
+        ("flac", "flac", 655350, 655350),
+        ("flac", "flac", 768000, 384000),
         ("pcm", "wav", 384000, 384000),
     ],
 )
