@@ -30,6 +30,14 @@ DECODERS = (
     "pcm_s32le_planar", "pcm_bluray", "pcm_dvd", "pcm_lxf", "pcm_sga", "pcm_vidc",
 )  # fmt: skip
 
+
+def decoders_of(codec: str) -> tuple[str, ...]:
+    """Return those of DECODERS that may decode ``codec``, FFmpeg's name of it; all if none is so
+    called."""
+    named = tuple(name for name in DECODERS if name.removeprefix("lib").startswith(codec))
+    return named or DECODERS
+
+
 # Whole numbers, kept as they are: what decodes to the same samples again.
 LOSSLESS = frozenset(
     {"flac", "alac", "wavpack", "tta", "ape", "wmalossless", "truehd", "mlp"}

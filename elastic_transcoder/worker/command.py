@@ -59,28 +59,32 @@ def arguments(
         "-hide_banner", "-nostdin", "-loglevel", "level+verbose", "-nostats",
         "-stats_period", "0.5", "-progress", "pipe:1",
     ]  # fmt: skip
-    reading = [part for name, value in kinds.READING.items() for part in (f"-{name}", value)]
-    for path, _ in sources:
-        argv += [*reading, "-max_pixels", str(kinds.MAX_PIXELS)]
+    for path, sound in sources:
+        # Two hundred inputs, each with every decoder's name, are more than a command line takes.
+        reading = kinds.READING | {"codec_whitelist": ",".join(kinds.decoders_of(sound.codec))}
+        argv += [part for name, value in reading.items() for part in (f"-{name}", value)]
+        argv += ["-max_pixels", str(kinds.MAX_PIXELS)]
         argv += ["-vn", "-sn", "-dn", "-i", f"file:{path}"]
     argv += ["-protocol_whitelist", "file", "-f", "ffmetadata", "-i", f"file:{tags}"]
     pictures = list(dict.fromkeys(path for recipe in recipes for path in recipe.pictures))
     for path in pictures:
         argv += ["-protocol_whitelist", "file", "-f", DEMUXER_OF_PICTURES[path.suffix]]
         argv += ["-i", f"file:{path}"]
-    sounds = [sound for _, sound in sources]
-    for number, recipe in enumerate(recipes):
-        argv += _sound(recipe, sounds, f"o{number}")
+    # Of several that are given the same sound, one is hashed.
+    hashed = {recipe.sound_hash: recipe for recipe in recipes if recipe.sound_hash}
+    takers = [*recipes, *hashed.values()]
+    graphs, maps = _sounds(takers, [sound for _, sound in sources])
+    argv += graphs
+    for recipe, taken in zip(recipes, maps, strict=False):
+        argv += taken
         for position, path in enumerate(recipe.pictures):
             argv += ["-map", f"{len(sources) + 1 + pictures.index(path)}:v:0"]
             argv += [f"-disposition:v:{position}", "attached_pic"]
         argv += ["-c:v", "copy"] if recipe.pictures else []
         argv += ["-map_metadata", str(len(sources)), "-map_chapters", "-1"]
         argv += [*recipe.encoding.arguments, *_file(recipe)]
-    # Of several that are given the same sound, one is hashed.
-    hashed = {recipe.sound_hash: recipe for recipe in recipes if recipe.sound_hash}
-    for number, ((sample_format, path), recipe) in enumerate(hashed.items()):
-        argv += [*_sound(recipe, sounds, f"h{number}"), "-map_metadata", "-1"]
+    for (sample_format, path), taken in zip(hashed, maps[len(recipes) :], strict=True):
+        argv += [*taken, "-map_metadata", "-1"]
         argv += ["-c:a", f"pcm_{sample_format}le", "-f", "hash", "-hash", "sha256"]
         argv.append(f"file:{path}")
     return argv
@@ -93,20 +97,42 @@ def _file(recipe: Recipe) -> list[str]:
     return [f"file:{recipe.path}"]
 
 
-def _sound(recipe: Recipe, sounds: Sequence[Sound], label: str) -> list[str]:
-    """Return what takes the recipe's sound out of the inputs: filters and a map."""
+def _sounds(takers: Sequence[Recipe], sounds: Sequence[Sound]) -> tuple[list[str], list[list[str]]]:
+    """Return the graphs that join several sources, and for each taker what takes its sound."""
+    if len(sounds) == 1:
+        filters = [_filters(one.encoding, sounds[0], one.clips[0]) for one in takers]
+        return [], [["-map", "0:a:0", "-af", ",".join(each)] for each in filters]
+    # Those that want the same rate, channels and cuts share a graph.
+    alike: dict[tuple, list[int]] = {}
+    for number, one in enumerate(takers):
+        wanted = one.encoding.sample_rate_hz, one.encoding.channels, one.clips
+        alike.setdefault(wanted, []).append(number)
+    graphs = []
+    for numbers in alike.values():
+        outs = "".join(f"[o{number}]" for number in numbers)
+        joined = _joined(takers[numbers[0]], sounds)
+        graphs += ["-filter_complex", f"{joined},asplit={len(numbers)}{outs}"]
+    return graphs, [["-map", f"[o{number}]"] for number in range(len(takers))]
+
+
+def _joined(recipe: Recipe, sounds: Sequence[Sound]) -> str:
+    encoding = recipe.encoding
+    layout = {1: "mono", 2: "stereo"}.get(encoding.channels, f"{encoding.channels}c")
+    same = f"aresample={encoding.sample_rate_hz},aformat={_sample_format(sounds)}:cl={layout}"
     parts = [
-        ",".join(_filters(recipe.encoding, sound, clip))
+        ",".join([*_filters(encoding, sound, clip), same])
         for sound, clip in zip(sounds, recipe.clips, strict=True)
     ]
-    if len(parts) == 1:
-        return ["-map", "0:a:0", "-af", parts[0]]
-    encoding = recipe.encoding
-    alike = f"aresample={encoding.sample_rate_hz},aformat=channel_layouts={_layout(encoding)}"
-    graph = [f"[{number}:a:0]{part},{alike}[p{number}]" for number, part in enumerate(parts)]
+    chains = "".join(f"[{number}:a:0]{part}[p{number}];" for number, part in enumerate(parts))
     joined = "".join(f"[p{number}]" for number in range(len(parts)))
-    graph.append(f"{joined}concat=n={len(parts)}:v=0:a=1[{label}]")
-    return ["-filter_complex", ";".join(graph), "-map", f"[{label}]"]
+    return f"{chains}{joined}concat=n={len(parts)}:v=0:a=1"
+
+
+def _sample_format(sounds: Sequence[Sound]) -> str:
+    """Return the format that keeps every sample of these sounds as it is."""
+    if not all(sound.lossless for sound in sounds):
+        return "f=fltp"
+    return "f=s16" if all((sound.bits or 0) <= 16 for sound in sounds) else "f=s32"
 
 
 def _filters(encoding: Encoding, sound: Sound, clip: Clip) -> list[str]:
@@ -115,7 +141,3 @@ def _filters(encoding: Encoding, sound: Sound, clip: Clip) -> list[str]:
         # Both sides get the very samples; a mix could change them.
         filters.append("pan=stereo|c0=c0|c1=c0")
     return filters
-
-
-def _layout(encoding: Encoding) -> str:
-    return {1: "mono", 2: "stereo"}.get(encoding.channels, f"{encoding.channels}c")

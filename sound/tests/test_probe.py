@@ -466,3 +466,10 @@ def test_no_demuxer_that_opens_other_files_is_listed():
         "tedcaptions",
     }
     assert not forbidden & set(kinds.DEMUXERS)
+
+
+def test_a_codec_is_read_by_its_own_decoders():
+    assert kinds.decoders_of("mp3") == ("mp3float", "mp3", "mp3adufloat")
+    assert kinds.decoders_of("opus") == ("opus", "libopus")
+    assert kinds.decoders_of("vorbis") == ("vorbis", "libvorbis")
+    assert kinds.decoders_of("dts") == kinds.DECODERS

@@ -209,13 +209,14 @@ def test_parts_that_are_too_long_together_are_4022(submit, tone, transcode, sett
     assert details(job)[0][:2] == ("Error", 4022)
 
 
-@pytest.mark.parametrize(("inputs", "outputs"), [(200, 2), (2, 30)])
+@pytest.mark.parametrize(("inputs", "outputs"), [(200, 1), (200, 6), (2, 30)])
 def test_the_most_that_the_api_takes_is_made_by_one_ffmpeg(
     submit, tone, transcode, inputs, outputs
 ):
-    source = tone("a.wav", seconds=0.2)
-    job = submit(source, *([WAV, MP3, FLAC] * 10)[:outputs])
-    job.inputs = [{"Key": job.inputs[0]["Key"]}] * inputs
+    source = tone("a.wav", seconds=0.5)
+    job = submit(source, *([KEEP, WAV, MP3, FLAC] * 10)[:outputs])
+    span = {"StartTime": "00:00:00.100", "Duration": "00:00:00.200"}
+    job.inputs = [{"Key": job.inputs[0]["Key"], "TimeSpan": span}] * inputs
     job.save()
     transcode(job)
     assert job.status == "Complete", details(job)
