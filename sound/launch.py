@@ -54,24 +54,24 @@ WRITE = READ | WRITE_FILE | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | TRU
 KNOWN_BY_VERSION = {1: (1 << 13) - 1, 2: REFER, 3: TRUNCATE, 5: IOCTL_DEV}
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 
-# Machine -> (audit architecture, numbers of the calls that are refused, of clone, of clone3 and of
-# tgkill).
+# Machine -> (audit architecture, numbers of the calls that are refused, of clone, of clone3, and of
+# those that signal a process by its id: kill and tgkill).
 SECCOMP_CALLS = {
     "x86_64": (
         0xC000003E,
         # socket, fork, vfork, ptrace, keyctl, process_vm_readv/writev, bpf, userfaultfd, io_uring,
-        # kill, rt_sigqueueinfo, tkill, rt_tgsigqueueinfo, pidfd_send_signal
-        (41, 57, 58, 101, 250, 310, 311, 321, 323, 425, 426, 427, 62, 129, 200, 297, 424),
+        # rt_sigqueueinfo, tkill, rt_tgsigqueueinfo, pidfd_send_signal
+        (41, 57, 58, 101, 250, 310, 311, 321, 323, 425, 426, 427, 129, 200, 297, 424),
         56,
         435,
-        234,
+        (62, 234),
     ),
     "aarch64": (
         0xC00000B7,
-        (198, 117, 219, 270, 271, 280, 282, 425, 426, 427, 129, 138, 130, 240, 424),
+        (198, 117, 219, 270, 271, 280, 282, 425, 426, 427, 138, 130, 240, 424),
         220,
         435,
-        131,
+        (129, 131),
     ),
 }
 
@@ -161,7 +161,7 @@ def close_calls() -> bool:
     """
     if os.uname().machine not in SECCOMP_CALLS:
         return False
-    architecture, refused, clone, clone3, tgkill = SECCOMP_CALLS[os.uname().machine]
+    architecture, refused, clone, clone3, signals = SECCOMP_CALLS[os.uname().machine]
     load, equal, bits, answer = 0x20, 0x15, 0x45, 0x06
     allow, errno_ = 0x7FFF0000, 0x00050000
     eperm, enosys = errno_ | 1, errno_ | 38
@@ -172,9 +172,10 @@ def close_calls() -> bool:
         lines += [(equal, 0, 1, number), (answer, 0, 0, eperm)]
     # clone3 hides its flags from filters; told that it is missing, libc takes clone.
     lines += [(equal, 0, 1, clone3), (answer, 0, 0, enosys)]
-    # abort() signals a thread of its own process.
-    lines += [(equal, 0, 4, tgkill), (load, 0, 0, 16), (equal, 1, 0, os.getpid())]
-    lines += [(answer, 0, 0, eperm), (answer, 0, 0, allow)]
+    # abort() signals its own process.
+    for number in signals:
+        lines += [(equal, 0, 4, number), (load, 0, 0, 16), (equal, 1, 0, os.getpid())]
+        lines += [(answer, 0, 0, eperm), (answer, 0, 0, allow)]
     lines += [(equal, 0, 3, clone), (load, 0, 0, 16)]
     lines += [(bits, 1, 0, CLONE_THREAD), (answer, 0, 0, eperm), (answer, 0, 0, allow)]
     filter_ = (_Instruction * len(lines))(*(_Instruction(*line) for line in lines))

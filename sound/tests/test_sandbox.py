@@ -102,8 +102,9 @@ def test_k18_a_fenced_program_signals_nobody_else(tmp_path, call):
     assert "not permitted" in said or f"AssertionError: {errno.EPERM}" in said
 
 
-def test_a_program_may_abort(tmp_path):
-    assert run("import os; os.abort()", tmp_path)[0] == -signal.SIGABRT
+@pytest.mark.parametrize("call", ["os.abort()", "os.kill(os.getpid(), 6)"])
+def test_a_program_may_end_itself_by_a_signal(tmp_path, call):
+    assert run(f"import os; {call}", tmp_path)[0] == -signal.SIGABRT
 
 
 def test_threads_are_allowed(tmp_path):
