@@ -53,7 +53,7 @@ def _read(
     tail: deque[tuple[av.Packet, int]] = deque()
     tail_samples = 0
     sound = _Hash(hash_format) if hash_format else None
-    span = streams.Span()
+    span = streams.Span(stream)
     for packet in container.demux(stream):
         if packet.size == 0:
             break

@@ -164,7 +164,7 @@ def _count(
     deadline = time.monotonic() + counting_s
     seconds, decoded_s, frames, failures, position = 0.0, 0.0, 0, 0, 0
     first, last = None, None
-    span = streams.Span()
+    span = streams.Span(stream)
     try:
         for packet in container.demux(stream):
             if packet.size == 0:

@@ -32,7 +32,11 @@ def samples(packet: av.Packet, sample_rate_hz: int) -> int:
     """
     if not packet.duration or packet.time_base is None:
         return 0
-    count = round(packet.duration * packet.time_base * sample_rate_hz)
+    base = packet.time_base
+    # Whole numbers: fractions would take longer than reading the packet.
+    count = (2 * packet.duration * base.numerator * sample_rate_hz + base.denominator) // (
+        2 * base.denominator
+    )
     return max(0, count - skipped(packet))
 
 
@@ -51,30 +55,30 @@ class Span:
     not add up: an hour of AAC in FLV would be half a minute short.
     """
 
-    def __init__(self) -> None:
-        self._first: Fraction | None = None
-        self._end = Fraction(0)
-        self._skipped = 0
-        self._packets = 0
-        self._tick = Fraction(0)
+    def __init__(self, stream: AudioStream) -> None:
+        self._tick = stream.time_base or Fraction(0)
+        # Where a tick is no longer than a sample, durations are exact and nothing is looked at.
+        self._is_coarse = self._tick * (stream.codec_context.sample_rate or 48_000) > 1
+        self._first: int | None = None
+        self._end = self._skipped = self._packets = 0
 
     def add(self, packet: av.Packet) -> None:
+        if not self._is_coarse:
+            return
         self._skipped += skipped(packet)
-        if packet.pts is None or packet.time_base is None:
+        if packet.pts is None:
             return
         self._packets += 1
-        self._tick = Fraction(packet.time_base)
-        at = packet.pts * self._tick
-        self._first = at if self._first is None else min(self._first, at)
-        self._end = max(self._end, at + (packet.duration or 0) * self._tick)
+        self._first = packet.pts if self._first is None else min(self._first, packet.pts)
+        self._end = max(self._end, packet.pts + (packet.duration or 0))
 
     def samples(self, added: float, sample_rate_hz: int) -> float:
         """Return how many samples there are where the durations add up to ``added``.
 
         It is the span where rounding explains the difference; a gap is no sound.
         """
-        if self._first is None or self._tick * sample_rate_hz <= 1:
+        if self._first is None:
             return added
-        spanned = round((self._end - self._first) * sample_rate_hz) - self._skipped
+        spanned = round((self._end - self._first) * self._tick * sample_rate_hz) - self._skipped
         most = self._packets * self._tick * sample_rate_hz
         return spanned if abs(spanned - added) <= most else added
