@@ -50,7 +50,7 @@ class AccessKeyForm(forms.Form):
 
 @admin.register(AccessKey)
 class AccessKeyAdmin(ShownRows):
-    list_display = ["name", "access_key_id", "is_enabled", "created_at", "last_used_at"]
+    list_display = ["name", "access_key_id", "is_enabled", "last_used_at"]
     list_filter = ["is_enabled"]
     search_fields = ["name", "access_key_id"]
     # The secret is nobody's to read, not even encrypted.

@@ -103,7 +103,7 @@ class JobErrorFilter(ErrorCodeFilter):
 
 @admin.register(Job)
 class JobAdmin(ShownRows):
-    list_display = ["id", "first_key", "state", "submitted", "took", "tries", "pipeline"]
+    list_display = ["id", "first_key", "state", "submitted", "took", "pipeline"]
     list_filter = ["status", PipelineFilter, SubmittedFilter, JobErrorFilter]
     ordering = ["-id"]
     sortable_by = ["id"]
@@ -179,10 +179,6 @@ class JobAdmin(ShownRows):
         if job.start_time_ms is None or job.finish_time_ms is None:
             return words.NOTHING
         return words.span(job.finish_time_ms - job.start_time_ms)
-
-    @admin.display(description=_("attempts"))
-    def tries(self, job: Job) -> int:
-        return job.attempts
 
     @admin.display(description=_("first input"))
     def first_key(self, job: Job) -> str:
