@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import re
 import threading
@@ -47,6 +48,8 @@ from buckets.errors import (
     ObjectMissing,
 )
 from buckets.interface import LEFTOVER_AGE_S, PLAIN, Kept, ObjectInfo, ignore, is_key
+
+logger = logging.getLogger(__name__)
 
 # Seconds for the connection, and for the next byte. A page that meets a dead server answers
 # after about five seconds: three attempts and the pauses between them.
@@ -281,16 +284,22 @@ class S3Bucket:
                 yield found["Key"]
 
     def delete_prefix(self, prefix: str) -> int:
-        """See Bucket. Source: DeleteObjects."""
+        """See Bucket. Older versions and parts of unfinished uploads below the prefix go too.
+
+        Source: DeleteObjects, ListObjectVersions, ListMultipartUploads.
+        """
         if not prefix:
             raise ValueError("An empty prefix would delete the whole bucket.")
+        with self._as_far_as_allowed("list unfinished uploads"):
+            self._drop_uploads(prefix, begun_before=None)
         count = 0
-        batch: list[str] = []
-        for key in self.keys(prefix):
-            if _NOT_IN_XML.search(key):
-                self.delete(key)
+        batch: list[dict[str, str]] = []
+        for found in self._stored(prefix):
+            if _NOT_IN_XML.search(found["Key"]):
+                with faults(self.name, found["Key"]):
+                    self.s3.delete_object(Bucket=self.name, **found)
             else:
-                batch.append(key)
+                batch.append(found)
             count += 1
             if len(batch) == _DELETE_BATCH:
                 self._delete_batch(batch)
@@ -329,17 +338,8 @@ class S3Bucket:
     def sweep(self) -> int:
         """See Bucket. These are parts of uploads whose process died; S3 keeps, and bills,
         them for ever. Source: ListMultipartUploads below the media location."""
-        count = 0
-        oldest = datetime.now(UTC) - timedelta(seconds=LEFTOVER_AGE_S)
-        for page in self._pages("list_multipart_uploads", f"{settings.MEDIAFILES_LOCATION}/"):
-            for upload in page.get("Uploads", ()):
-                if upload["Initiated"] < oldest:
-                    with faults(self.name), contextlib.suppress(self.s3.exceptions.NoSuchUpload):
-                        self.s3.abort_multipart_upload(
-                            Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"]
-                        )
-                        count += 1
-        return count
+        too_old = datetime.now(UTC) - timedelta(seconds=LEFTOVER_AGE_S)
+        return self._drop_uploads(f"{settings.MEDIAFILES_LOCATION}/", begun_before=too_old)
 
     def _require_key(self, key: str, kind: type[BucketError]) -> None:
         if not is_key(key):
@@ -361,11 +361,49 @@ class S3Bucket:
                 return
             yield page
 
-    def _delete_batch(self, keys: list[str]) -> None:
+    def _stored(self, prefix: str) -> Iterator[dict[str, str]]:
+        """Return what is stored below the prefix, each version of an object by itself.
+
+        Without the right to see versions, and on servers that know none, only the objects.
+        """
+        with self._as_far_as_allowed("list versions"):
+            for page in self._pages("list_object_versions", prefix):
+                for kind in ("Versions", "DeleteMarkers"):
+                    for found in page.get(kind, ()):
+                        yield {"Key": found["Key"], "VersionId": found["VersionId"]}
+            return
+        for key in self.keys(prefix):
+            yield {"Key": key}
+
+    @contextlib.contextmanager
+    def _as_far_as_allowed(self, what: str) -> Iterator[None]:
+        """Go on after a refusal: an object must go even where its older versions may not."""
+        try:
+            yield
+        except BucketError as error:
+            if _status(error) not in (403, 405, 501):
+                raise
+            if _status(error) == 403:
+                logger.warning("bucket %s: we may not %s, they stay", self.name, what)
+
+    def _drop_uploads(self, prefix: str, *, begun_before: datetime | None) -> int:
+        """Take back the unfinished multipart uploads below the prefix; return how many."""
+        count = 0
+        for page in self._pages("list_multipart_uploads", prefix):
+            for upload in page.get("Uploads", ()):
+                if begun_before is not None and upload["Initiated"] >= begun_before:
+                    continue
+                with faults(self.name), contextlib.suppress(self.s3.exceptions.NoSuchUpload):
+                    self.s3.abort_multipart_upload(
+                        Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+                    count += 1
+        return count
+
+    def _delete_batch(self, objects: list[dict[str, str]]) -> None:
         with faults(self.name):
             answer = self.s3.delete_objects(
-                Bucket=self.name,
-                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+                Bucket=self.name, Delete={"Objects": objects, "Quiet": True}
             )
         for failed in answer.get("Errors", ()):
             denied = failed.get("Code") == "AccessDenied"

@@ -321,6 +321,48 @@ def test_a_refused_delete_is_not_taken_for_done(bucket, s3, small):
         bucket.delete_prefix("m/")
 
 
+def test_what_is_deleted_leaves_no_version_and_no_part(bucket, client, small):
+    versioned = {"Status": "Enabled"}
+    client.put_object(Bucket=bucket.name, Key="m/1/old.wav", Body=b"of before")
+    client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration=versioned)
+    put(bucket, "m/1/song.wav", small)
+    client.put_object(Bucket=bucket.name, Key="m/1/song.wav", Body=b"second")
+    client.delete_object(Bucket=bucket.name, Key="m/1/song.wav")  # leaves a marker
+    put(bucket, "m/10/song.wav", small)
+    for key in ("m/1/part.wav", "m/10/part.wav"):
+        client.create_multipart_upload(Bucket=bucket.name, Key=key)
+
+    assert bucket.delete_prefix("m/1/") == 4
+
+    left = client.list_object_versions(Bucket=bucket.name)
+    assert [version["Key"] for version in left["Versions"]] == ["m/10/song.wav"]
+    assert "DeleteMarkers" not in left
+    uploads = client.list_multipart_uploads(Bucket=bucket.name)["Uploads"]
+    assert [upload["Key"] for upload in uploads] == ["m/10/part.wav"]
+
+
+def test_a_key_that_xml_cannot_carry_is_deleted_by_itself(bucket, s3, small):
+    for key in ("m/a", "m/\x01"):
+        put(bucket, key, small)
+    # moto cannot list the versions of such a key either.
+    s3.faults += [("GET", do_right), ("GET", refuse("501 Not Implemented", "NotImplemented"))]
+
+    assert bucket.delete_prefix("m/") == 2
+
+    assert list(bucket.keys("")) == []
+
+
+def test_who_may_not_see_versions_and_parts_still_deletes_objects(bucket, s3, small, caplog):
+    put(bucket, "m/song.wav", small)
+    refusal = refuse("403 Forbidden", "AccessDenied")
+    s3.faults += [("GET", refusal), ("GET", refusal)]
+
+    assert bucket.delete_prefix("m/") == 1
+
+    assert bucket.stat("m/song.wav") is None
+    assert "we may not list versions" in caplog.text
+
+
 def test_a_link_brings_the_object_with_our_headers(bucket, small):
     put(bucket, "song.wav", small)
     link = bucket.link(
