@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -16,6 +18,7 @@ from audio_transcoder.models import (
     Deletion,
     ReceivedNotice,
     Rendition,
+    StorageAccount,
     TranscodeJob,
 )
 
@@ -131,6 +134,46 @@ class ReceivedNoticeAdmin(RowsWrittenByUs):
     list_filter = ["outcome", "topic_arn", "received_at"]
     search_fields = ["message_id"]
     show_full_result_count = False
+
+
+@admin.register(StorageAccount)
+class StorageAccountAdmin(RowsWrittenByUs):
+    """Who keeps how much, largest first, and what that costs in a month."""
+
+    list_display = ["username", "files", "uploads", "results", "total", "monthly_cost"]
+    list_display_links = None
+    search_fields = ["username", "email"]
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StorageAccount]:
+        return StorageAccount.objects.with_use()
+
+    def get_ordering(self, request: HttpRequest) -> list[str]:
+        return ["-total_bytes"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    @admin.display(description=_("files"), ordering="files")
+    def files(self, account: StorageAccount) -> int:
+        return account.files
+
+    @admin.display(description=_("uploads"), ordering="upload_bytes")
+    def uploads(self, account: StorageAccount) -> str:
+        return filesizeformat(account.upload_bytes)
+
+    @admin.display(description=_("results"), ordering="result_bytes")
+    def results(self, account: StorageAccount) -> str:
+        return filesizeformat(account.result_bytes)
+
+    @admin.display(description=_("together"), ordering="total_bytes")
+    def total(self, account: StorageAccount) -> str:
+        return filesizeformat(account.total_bytes)
+
+    @admin.display(description=_("estimate for a month"), ordering="total_bytes")
+    def monthly_cost(self, account: StorageAccount) -> str:
+        cost = account.total_bytes / 1024**3 * settings.STORAGE_PRICE_PER_GIB
+        return f"{cost:,.2f} {settings.STORAGE_CURRENCY}"
 
 
 admin.site.unregister(User)

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.fields.files import FieldFile
-from django.db.models.functions import Greatest
+from django.db.models.functions import Coalesce, Greatest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -216,6 +217,39 @@ class AudioFile(models.Model):
     @property
     def mp4_file(self) -> FieldFile | None:
         return self._file_in("mp4")
+
+
+class StorageAccountQuerySet(models.QuerySet["StorageAccount"]):
+    def with_use(self) -> StorageAccountQuerySet:
+        """Add ``files``, ``upload_bytes``, ``result_bytes`` and ``total_bytes`` of each person."""
+        files = AudioFile.objects.filter(owner=models.OuterRef("pk")).order_by().values("owner")
+        results = (
+            Rendition.objects.filter(audio_file__owner=models.OuterRef("pk"))
+            .order_by()
+            .values("audio_file__owner")
+        )
+        size = models.Sum("size_bytes")
+        return self.annotate(
+            files=_or_zero(files.annotate(n=models.Count("pk")).values("n")),
+            upload_bytes=_or_zero(files.annotate(n=size).values("n")),
+            result_bytes=_or_zero(results.annotate(n=size).values("n")),
+            total_bytes=models.F("upload_bytes") + models.F("result_bytes"),
+        )
+
+
+def _or_zero(query: models.QuerySet) -> Coalesce:
+    return Coalesce(models.Subquery(query, output_field=models.BigIntegerField()), 0)
+
+
+class StorageAccount(User):
+    """What one person keeps in the store, for operators: a view of the person's own row."""
+
+    objects = StorageAccountQuerySet.as_manager()
+
+    class Meta:
+        proxy = True
+        verbose_name = gettext_lazy("storage of a person")
+        verbose_name_plural = gettext_lazy("storage by person")
 
 
 class TranscodeJobQuerySet(models.QuerySet["TranscodeJob"]):

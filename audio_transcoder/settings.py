@@ -242,6 +242,11 @@ AWS_S3_CUSTOM_DOMAIN = env("AWS_S3_CUSTOM_DOMAIN", default="") or None
 BUCKETS_DIR = Path(env("BUCKETS_DIR", default=str(DATA_DIR / "buckets"))).resolve()
 MEDIA_BUCKET = AWS_STORAGE_BUCKET_NAME or "local"
 
+# What a GiB in the store costs in a month, for the estimates in the admin: S3 Standard in many
+# regions, storage alone.
+STORAGE_PRICE_PER_GIB = env.float("STORAGE_PRICE_PER_GIB", default=0.023)
+STORAGE_CURRENCY = env("STORAGE_CURRENCY", default="USD")
+
 STATICFILES_LOCATION = env("STATICFILES_LOCATION", default="static")
 MEDIAFILES_LOCATION = env("MEDIAFILES_LOCATION", default="media")
 STATIC_ON_S3 = env.bool("STATIC_ON_S3", default=False)

@@ -88,3 +88,20 @@ def test_an_access_key_is_disabled_and_enabled_again(operator):
         act(operator, action, key)
         key.refresh_from_db()
         assert key.is_enabled is is_enabled
+
+
+def test_the_ledger_says_who_keeps_how_much_and_what_it_costs(operator, settings):
+    settings.STORAGE_PRICE_PER_GIB, settings.STORAGE_CURRENCY = 0.5, "EUR"
+    ada, grace = make_person("ada"), make_person("grace")
+    make_file(ada, size_bytes=1024**3)
+    job = make_job(make_file(grace, size_bytes=2 * 1024**3))
+    job.renditions.filter(format_name="wav").update(size_bytes=3 * 1024**3)
+
+    page = operator.get(reverse("admin:audio_transcoder_storageaccount_changelist"))
+
+    rows = {account.username: account for account in page.context["cl"].result_list}
+    assert list(rows)[:2] == ["grace", "ada"]
+    assert (rows["grace"].files, rows["grace"].total_bytes) == (1, 5 * 1024**3)
+    assert (rows["operator"].files, rows["operator"].total_bytes) == (0, 0)
+    assert "2.50 EUR" in page.content.decode()
+    assert "0.50 EUR" in page.content.decode()

@@ -1,0 +1,136 @@
+"""Objects without rows and rows without objects: listed, and removed when somebody says so."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from io import StringIO
+
+import pytest
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.management import call_command
+from django.utils import timezone
+
+from audio_transcoder import keys, removal
+from audio_transcoder.engines.base import JobReport
+from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
+from audio_transcoder.tests.factories import make_file, make_job, store_results
+from transcode_messages.models import Message
+
+pytestmark = pytest.mark.django_db
+
+
+def sweep(*arguments: str) -> str:
+    output = StringIO()
+    call_command("sweep", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def store(name: str, *, days_old: float = 2) -> str:
+    default_storage.save(name, ContentFile(b"sound"))
+    path = settings.BUCKETS_DIR / settings.MEDIA_BUCKET / keys.bucket_key(name)
+    then = time.time() - days_old * 24 * 3600
+    os.utime(path, (then, then))
+    return name
+
+
+@pytest.fixture
+def done() -> TranscodeJob:
+    """A file with all that belongs to it, in rows and in the store."""
+    job = make_job()
+    store_results(job)
+    now = timezone.now()
+    job.report(JobReport(engine_id=job.engine_id, status="Complete", at=now))
+    return job
+
+
+def test_a_store_that_agrees_with_the_rows_is_left_alone(done):
+    store(f"variants/{done.audio_file.code}/cover-200.jpg")
+
+    told = sweep("--delete")
+
+    assert "Objects without a row: 0" in told
+    assert "Results without their object: 0" in told
+    assert "Files without their original: 0" in told
+    assert not Deletion.objects.exists()
+
+
+def test_d9_objects_without_rows_are_listed_and_nothing_is_deleted_unasked(done):
+    orphan = store(f"uploads/{uuid.uuid4()}/source")
+    extra = store(f"renditions/{done.audio_file.code}/{uuid.uuid4()}/wav.wav")
+
+    told = sweep()
+
+    assert orphan in told
+    assert extra in told
+    assert "Nothing was removed" in told
+    assert not Deletion.objects.exists()
+
+
+def test_d9_objects_without_rows_go_when_asked(done, monkeypatch):
+    orphan = store(f"uploads/{uuid.uuid4()}/source")
+
+    sweep("--delete")
+    removal.remove_due()
+
+    assert not default_storage.exists(orphan)
+    assert default_storage.exists(done.audio_file.mp3_file.name)
+    assert all(default_storage.exists(one.file.name) for one in done.renditions.all())
+
+
+def test_young_objects_may_belong_to_an_upload_under_way():
+    store(f"uploads/{uuid.uuid4()}/source", days_old=0.5)
+    assert "Objects without a row: 0" in sweep()
+
+
+def test_what_is_not_of_our_making_is_counted_and_stays():
+    store("notes/readme.txt")
+    store(f"uploads/{str(uuid.uuid4()).upper()}/source")
+    store("intake/ada/song.mp3")
+
+    told = sweep("--delete")
+
+    assert "2 of them are not of our making" in told
+    assert default_storage.exists("notes/readme.txt")
+    assert default_storage.exists("intake/ada/song.mp3")
+
+
+def test_what_a_deletion_takes_anyway_is_not_listed():
+    name = store(f"uploads/{uuid.uuid4()}/source")
+    Deletion.objects.create(prefixes=[name.removesuffix("source")])
+    assert "Objects without a row: 0" in sweep()
+
+
+def test_d9_a_result_without_its_object_can_be_ordered_again(done):
+    lost = done.renditions.get(format_name="wav")
+    default_storage.delete(lost.file.name)
+
+    assert lost.file.name in sweep()
+    assert Rendition.objects.filter(pk=lost.pk).exists()
+    sweep("--delete")
+
+    assert not Rendition.objects.filter(pk=lost.pk).exists()
+    assert done.audio_file.order_missing(["wav", "flac"]).renditions.get().format_name == "wav"
+
+
+def test_d9_a_file_that_is_wholly_lost_leaves_the_library_and_its_owner_is_told():
+    audio_file = make_file(name="Interview")
+    default_storage.delete(audio_file.mp3_file.name)
+
+    sweep("--delete")
+
+    assert not AudioFile.objects.exists()
+    told = Message.objects.get(user=audio_file.owner)
+    assert "Interview is no longer in the store" in told.text
+
+
+def test_d9_a_file_that_lost_its_original_keeps_its_results(done):
+    default_storage.delete(done.audio_file.mp3_file.name)
+
+    told = sweep("--delete")
+
+    assert "Kept, because results of it are there" in told
+    assert done.audio_file.ready_renditions
