@@ -1,0 +1,161 @@
+"""The list of permissions: right words, nothing more than needed, nothing missing."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import botocore.session
+import cfnlint
+import pytest
+from botocore import xform_name
+
+from deploy.aws.permissions import (
+    ACTIONS_OF_CALLS,
+    PERMISSIONS,
+    RESOURCES,
+    ROLES,
+    SERVICES,
+)
+from deploy.aws.tests.template import Template
+from deploy.aws.tests.test_template import VARIANTS
+
+ROOT = Path(__file__).resolve().parents[3]
+# What cfn-lint knows of IAM: service -> actions, in small letters -> what they can be narrowed to.
+IAM = json.loads(
+    (Path(cfnlint.__file__).parent / "data" / "AdditionalSpecs" / "Policies.json").read_text()
+)
+# Services of Amazon's that we have the right to call at all.
+CALLED = sorted({call.split(".")[0] for call in ACTIONS_OF_CALLS} | {"lambda", "logs", "sqs"})
+# All but elastic_transcoder, which asks Amazon through buckets and sns alone: the names of its own
+# API are those of MediaConvert's.
+ROOMS = (
+    "audio_transcoder",
+    "buckets",
+    "deploy",
+    "sns",
+    "sound",
+    "steps",
+    "transcode_messages",
+)
+
+# Words of our own and of Django's that a client of boto3 has too.
+OURS = {"create_user", "probe"}
+
+
+@pytest.mark.parametrize("permission", PERMISSIONS, ids=lambda one: f"{one.who} {one.action}")
+def test_each_permission_is_spelled_right_and_narrow(permission):
+    assert permission.who in ROLES.keys() | SERVICES.keys()
+    assert set(permission.on) <= RESOURCES.keys()
+    assert permission.why
+    service, _, action = permission.action.partition(":")
+    known = IAM[service]["Actions"]
+    assert action.lower() in known, f"IAM knows no {permission.action}"
+    if "anything" in permission.on:
+        assert not known[action.lower()].get("Resources"), "this can be narrowed"
+
+
+def test_no_permission_is_listed_twice():
+    seen = [(one.who, one.action, one.on) for one in PERMISSIONS]
+    assert len(seen) == len(set(seen))
+
+
+@pytest.mark.parametrize("parameters", VARIANTS)
+def test_the_template_allows_what_is_in_the_list_and_no_more(parameters):
+    listed = {one.action for one in PERMISSIONS}
+    # Looking after the topic is the account's own right; SNS gives it by default.
+    owners = {"AccountManages"}
+    template = Template(parameters)
+    for name, statements in template.policies().items():
+        for one in statements:
+            if one["Effect"] == "Allow" and one.get("Sid") not in owners:
+                assert set(one["Action"]) <= listed, name
+    for name, resource in template.resources.items():
+        if resource["Type"] == "AWS::Lambda::Permission":
+            assert resource["Properties"]["Action"] in listed, name
+
+
+def test_everything_in_the_list_is_in_the_template():
+    allowed = defaultdict(set)
+    for statements in Template(VARIANTS[-1]).policies().values():
+        for one in statements:
+            allowed[one["Effect"]] |= set(one["Action"]) if one["Effect"] == "Allow" else set()
+    in_functions_own = {"lambda:InvokeFunction"}
+    assert {one.action for one in PERMISSIONS} - allowed["Allow"] == in_functions_own
+
+
+# --- Calls ---
+
+
+@functools.cache
+def methods() -> dict[str, set[str]]:
+    """Return the methods of boto3's clients, each with the services that have it."""
+    session = botocore.session.get_session()
+    found = defaultdict(set)
+    for service in CALLED:
+        for operation in session.get_service_model(service).operation_names:
+            found[xform_name(operation)].add(service)
+    return found
+
+
+def imports_boto3(path: Path) -> bool:
+    return re.search(r"^ *(import|from) (boto3|botocore)\b", path.read_text(), re.M) is not None
+
+
+def modules() -> Iterator[Path]:
+    """Return the modules that know boto3, and those beside them: they are handed its clients."""
+    paths = {path for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    folders = {path.parent for path in paths if imports_boto3(path)}
+    for folder in folders:
+        if "tests" not in folder.parts:
+            yield from folder.glob("*.py")
+
+
+@functools.cache
+def calls() -> dict[str, set[str]]:
+    """Return the names of clients' methods in our code, each with the modules that have it.
+
+    Methods that are called, handed on, or named in a text, as for a paginator.
+    """
+    known = methods()
+    found = defaultdict(set)
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            name = node.attr if isinstance(node, ast.Attribute) else None
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                name = node.value
+            if name in known and name not in OURS:
+                found[name].add(str(path.relative_to(ROOT)))
+    return found
+
+
+def test_every_call_of_boto3_has_its_permissions():
+    granted = {one.action for one in PERMISSIONS if one.who in ROLES}
+    services = methods()
+    for name, where in calls().items():
+        possible = [f"{service}.{name}" for service in sorted(services[name])]
+        listed = [call for call in possible if call in ACTIONS_OF_CALLS]
+        assert listed, f"{', '.join(sorted(where))}: {possible} is not in deploy/aws/permissions.py"
+        for call in listed:
+            missing = set(ACTIONS_OF_CALLS[call]) - granted
+            assert not missing, f"{', '.join(sorted(where))}: nobody may {missing}"
+
+
+def test_the_calls_that_we_know_of_are_found():
+    """A walk that finds nothing would be content with everything."""
+    found = calls()
+    assert "buckets/s3.py" in found["head_object"]  # called
+    assert "buckets/s3.py" in found["list_multipart_uploads"]  # named for a paginator
+    assert "sns/deliver.py" in found["confirm_subscription"]  # inside a lambda
+
+
+def test_each_call_of_the_table_exists():
+    known = methods()
+    for call in ACTIONS_OF_CALLS:
+        service, name = call.split(".")
+        assert service in known[name], call
