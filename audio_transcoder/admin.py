@@ -54,7 +54,7 @@ class AudioFileAdmin(admin.ModelAdmin):
     search_fields = ["name", "code", "owner__username"]
     fields = [
         "name", "owner", "file_name", "code", "mp3_file", "size_bytes", "sha256", "container",
-        "codec", "channels", "sample_rate_hz", "duration_ms", "created_at",
+        "codec", "channels", "sample_rate_hz", "duration_ms", "created_at", "examined_at",
     ]  # fmt: skip
     readonly_fields = [field for field in fields if field != "name"]
     inlines = [RenditionInline]

@@ -33,6 +33,9 @@ class AudioFileQuerySet(models.QuerySet["AudioFile"]):
     def named_like(self, query: str) -> AudioFileQuerySet:
         return self.filter(name__icontains=query) if query else self
 
+    def unexamined(self) -> AudioFileQuerySet:
+        return self.filter(examined_at__isnull=True)
+
     def with_work(self) -> AudioFileQuerySet:
         """Everything that a page shows of a file, in two more queries for all files."""
         return self.prefetch_related(
@@ -97,6 +100,11 @@ class AudioFile(models.Model):
     sample_rate_hz = models.PositiveIntegerField(null=True, blank=True)
     duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
+    # When somebody looked whether it is sound. None: it came past the web process, and its jobs
+    # wait until the step "examine" has looked, next at ``examine_at``.
+    examined_at = models.DateTimeField(default=timezone.now, null=True, blank=True)
+    examine_at = models.DateTimeField(default=timezone.now)
+    examine_attempts = models.PositiveIntegerField(default=0)
 
     objects = AudioFileQuerySet.as_manager()
 
@@ -107,7 +115,13 @@ class AudioFile(models.Model):
         ]
         indexes = [
             # The library: one person's files, newest first.
-            models.Index(fields=["owner", "-created_at", "-id"], name="audio_file_library")
+            models.Index(fields=["owner", "-created_at", "-id"], name="audio_file_library"),
+            # The step "examine" looks for files that are due.
+            models.Index(
+                fields=["examine_at"],
+                condition=Q(examined_at__isnull=True),
+                name="audio_file_to_examine",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -257,7 +271,9 @@ class TranscodeJobQuerySet(models.QuerySet["TranscodeJob"]):
         return self.filter(status__in=TranscodeJob.OPEN)
 
     def waiting_to_be_placed(self, now: datetime) -> TranscodeJobQuerySet:
-        return self.unfinished().filter(engine_id="", next_step_at__lte=now)
+        """Jobs to place now; those of a file that nobody has looked at yet are not among them."""
+        due = self.unfinished().filter(engine_id="", next_step_at__lte=now)
+        return due.filter(audio_file__examined_at__isnull=False)
 
     def placed(self) -> TranscodeJobQuerySet:
         return self.unfinished().exclude(engine_id="")
@@ -343,8 +359,11 @@ class TranscodeJob(models.Model):
 
     @property
     def work_limit(self) -> timedelta:
-        """How long an engine may work on it."""
-        sound = timedelta(milliseconds=self.audio_file.duration_ms or 0)
+        """How long an engine may work on it; as long as on the longest, if it has no length yet."""
+        duration_ms = self.audio_file.duration_ms
+        if duration_ms is None:
+            duration_ms = settings.MAX_DURATION_S * 1000
+        sound = timedelta(milliseconds=duration_ms)
         return self.WORK_LIMIT + self.WORK_LIMIT_FACTOR * sound
 
     @property
@@ -376,6 +395,7 @@ class TranscodeJob(models.Model):
                 # Whatever the engine did not speak of ends as its job did.
                 left = Rendition.objects.unfinished().filter(job=self)
                 left.update(status=self.status, reason=self.reason)
+                self._learn_the_length()
                 self._tell_owner()
                 steps.nudge("place")
         return changed
@@ -403,6 +423,15 @@ class TranscodeJob(models.Model):
         if moved:
             self.refresh_from_db()
         return moved
+
+    def _learn_the_length(self) -> None:
+        """Take the length of a sound that nobody has counted from a result that was proven."""
+        measured = self.renditions.filter(
+            status=self.Status.COMPLETE, duration_ms__isnull=False
+        ).first()
+        if measured:
+            unknown = AudioFile.objects.filter(pk=self.audio_file_id, duration_ms__isnull=True)
+            unknown.update(duration_ms=measured.duration_ms)
 
     def cancel(self) -> bool:
         """End the job now; return whether it was still open. A step tells the engine."""

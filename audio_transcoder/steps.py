@@ -12,7 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from audio_transcoder import removal, settling, uploads
+from audio_transcoder import arrivals, removal, settling, uploads
 from audio_transcoder.engines.base import TranscoderError, TranscoderRejected, TranscoderUnavailable
 from audio_transcoder.health import uses_own_transcoder
 from audio_transcoder.models import DeletedJob, ReceivedNotice, TranscodeJob
@@ -95,6 +95,12 @@ def _give_up_on_silent_engines() -> None:
     too_old = timezone.now() - TranscodeJob.ENGINE_LIMIT
     for job in TranscodeJob.objects.unfinished().filter(asked_since__lt=too_old):
         settling.fail(job, reason="engine_down", detail="no answer for 24 hours")
+
+
+@step("examine", runs_in="steps")
+def examine() -> datetime | None:
+    """Look into files that came past the web process; return when to look again."""
+    return arrivals.examine_due()
 
 
 @step("refresh", runs_in="steps")

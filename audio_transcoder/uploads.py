@@ -124,11 +124,7 @@ def accept(
         audio_file.mp3_file.name = storage.save(source_name(audio_file, ""), upload)
         with transaction.atomic():
             _take_back(note)
-            # Uploads of one person commit one after the other: each sees the others' files.
-            list(get_user_model().objects.select_for_update().filter(pk=owner.pk))
-            check_quota(owner, upload.size)
-            audio_file.save(force_insert=True)
-            audio_file.order(formats)
+            keep(audio_file, formats)
     except IntegrityError:
         _remove_now(note)
         before = AudioFile.objects.filter(owner=owner, upload_token=token).first()
@@ -140,6 +136,18 @@ def accept(
         raise
     logger.info("file %s: accepted, %d bytes", audio_file.code, audio_file.size_bytes)
     return audio_file
+
+
+def keep(audio_file: AudioFile, formats: Iterable[str]) -> None:
+    """Write the rows of a file whose object is stored, inside the caller's transaction.
+
+    Raises OverQuota, and IntegrityError when its form, or itself, was kept before.
+    """
+    # Uploads of one person commit one after the other: each sees the others' files.
+    list(get_user_model().objects.select_for_update().filter(pk=audio_file.owner_id))
+    check_quota(audio_file.owner, audio_file.size_bytes)
+    audio_file.save(force_insert=True)
+    audio_file.order(formats)
 
 
 def is_flood(owner: AbstractBaseUser) -> bool:

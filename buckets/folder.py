@@ -88,6 +88,11 @@ class FolderBucket:
             raise self._missing(key)
         return os.fdopen(descriptor, "rb")
 
+    def head(self, key: str, size_bytes: int) -> bytes:
+        """See Bucket."""
+        with self.open(key) as source, self._faults(key):
+            return source.read(size_bytes)
+
     def fetch(self, key: str, path: Path, moved: Callable[[int], None] = ignore) -> None:
         """See Bucket. On the same file system no byte is copied.
 

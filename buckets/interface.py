@@ -75,6 +75,13 @@ class Bucket(Protocol):
         """
         ...
 
+    def head(self, key: str, size_bytes: int) -> bytes:
+        """Return the first ``size_bytes`` of the object, or all of a smaller one.
+
+        No more than that is read. Raises ObjectMissing and BucketMissing.
+        """
+        ...
+
     def fetch(self, key: str, path: Path, moved: Callable[[int], None] = ignore) -> None:
         """Bring the object to ``path``, which must not exist yet, and must not be written to.
 

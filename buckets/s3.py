@@ -218,6 +218,19 @@ class S3Bucket:
             body = self.s3.get_object(Bucket=self.name, Key=key)["Body"]
         return BufferedReader(_Download(body, self.name, key), _CHUNK_BYTES)
 
+    def head(self, key: str, size_bytes: int) -> bytes:
+        """See Bucket. Source: GetObject, Range; an empty object has no range (416)."""
+        self._require_key(key, ObjectMissing)
+        try:
+            with faults(self.name, key):
+                span = f"bytes=0-{size_bytes - 1}"
+                answer = self.s3.get_object(Bucket=self.name, Key=key, Range=span)
+                return answer["Body"].read(size_bytes)
+        except BucketError as error:
+            if _status(error) == 416:
+                return b""
+            raise
+
     def fetch(self, key: str, path: Path, moved: Callable[[int], None] = ignore) -> None:
         """See Bucket. Each byte is asked for once: a download that breaks goes on where it
         stopped, if the object is still the same. Source: GetObject, Range and If-Match."""

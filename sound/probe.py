@@ -22,12 +22,16 @@ REASONS = ("empty", "not_audio", "no_audio", "damaged", "unsupported", "too_long
 
 
 class NotSound(Exception):
-    """The file cannot be converted; ``reason`` is one of REASONS, ``detail`` says more."""
+    """The file cannot be converted; ``reason`` is one of REASONS, ``detail`` says more.
 
-    def __init__(self, reason: str, detail: str) -> None:
+    ``holds``: more bytes behind those that were seen would change nothing.
+    """
+
+    def __init__(self, reason: str, detail: str, *, holds: bool = False) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.holds = holds
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,36 @@ def probe(path: Path, *, examiner: Examiner | None = None) -> Sound:
     most TIME_LIMIT_S seconds and happens behind ``sound.sandbox``; sound longer than
     ``settings.MAX_DURATION_S`` is ``too_long``.
     """
+    _refuse_by_size(path)
+    if examiner is not None:
+        return _ask(examiner, path)
+    return _looked_at(path)
+
+
+def probe_head(path: Path) -> Sound | None:
+    """Return what sound the file has whose first bytes ``path`` holds; None where they cannot tell.
+
+    Raises NotSound for what no further bytes can make a sound of, and ExaminerNotStarted as
+    ``probe`` does. The duration that is found is the head's.
+    """
+    _refuse_by_size(path)
+    try:
+        return _looked_at(path)
+    except NotSound as error:
+        if error.holds:
+            raise
+        return None
+
+
+def _refuse_by_size(path: Path) -> None:
     size = path.stat().st_size
     if size == 0:
         raise NotSound("empty", "0 bytes")
     if size < SHORTEST_BYTES:
         raise NotSound("not_audio", f"{size} bytes are too few for any sound")
-    if examiner is not None:
-        return _ask(examiner, path)
+
+
+def _looked_at(path: Path) -> Sound:
     for _ in range(START_ATTEMPTS - 1):
         # A child killed for want of memory, say, says nothing about the file.
         with contextlib.suppress(ExaminerNotStarted), Examiner(path, cpu_s=TIME_LIMIT_S) as own:
@@ -91,5 +118,5 @@ def _ask(examiner: Examiner, path: Path) -> Sound:
     except ExaminerDied as error:
         raise NotSound("damaged", f"reading it failed: {error}") from error
     if "reason" in answer:
-        raise NotSound(answer["reason"], answer["detail"])
+        raise NotSound(answer["reason"], answer["detail"], holds=answer["holds"])
     return Sound(**answer)

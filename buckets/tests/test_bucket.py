@@ -288,3 +288,13 @@ def test_there_is_nothing_to_sweep_after_good_puts(bucket, store):
     store("song.wav")
     assert bucket.sweep() == 0
     assert bucket.stat("song.wav")
+
+
+def test_a_head_is_the_first_bytes_and_no_more(bucket, store):
+    store("long.wav", b"0123456789")
+    store("none.wav", b"")
+    assert bucket.head("long.wav", 4) == b"0123"
+    assert bucket.head("long.wav", 40) == b"0123456789"
+    assert bucket.head("none.wav", 4) == b""
+    with pytest.raises(ObjectMissing):
+        bucket.head("gone.wav", 4)

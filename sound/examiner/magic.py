@@ -33,6 +33,15 @@ WRAPPERS = (
     (0, b"<?xml"),
 )  # fmt: skip
 
+# Boxes other than those above with which an MP4 or QuickTime file may begin.
+# Source: ISO/IEC 14496-12 section 8.1; QuickTime File Format Specification, "wide", "pnot".
+BOXES = tuple((4, kind) for kind in (b"free", b"skip", b"wide", b"pnot", b"uuid", b"styp"))
+
+
+def is_of_mp4(head: bytes) -> bool:
+    """Return whether a file with this beginning may be an MP4 whose sound stands further on."""
+    return _is(head, BOXES)
+
 
 def is_wrapper(head: bytes) -> bool:
     """Return whether a file with this beginning is no sound, whatever is found further on."""

@@ -22,12 +22,16 @@ FRUITLESS_PACKETS = 200
 PATTERN_DEMUXERS = ("mp3", "aac")
 MIN_FRAMES = 3
 MAX_CHANNELS = 64
+# Containers that name all their tracks before the first sound; of the others a head that shows no
+# sound track says nothing about the rest.
+TRACKS_COME_FIRST = ("mov", "ogg", "asf")
 
 
 class _Refused(Exception):
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, *, holds: bool = False) -> None:
         super().__init__(reason, detail)
-        self.answer = {"reason": reason, "detail": detail}
+        # ``holds``: true of the file, whatever comes behind the bytes that were seen.
+        self.answer = {"reason": reason, "detail": detail, "holds": holds}
 
 
 def probe(
@@ -38,10 +42,11 @@ def probe(
     max_duration_s: float,
     counting_s: float,
 ) -> dict[str, Any]:
-    """Return the members of ``sound.probe.Sound``, or ``reason`` and ``detail``.
+    """Return the members of ``sound.probe.Sound``, or ``reason``, ``detail`` and ``holds``.
 
-    Packets are counted for ``counting_s`` seconds at most; of a longer file the rest is inferred
-    from what the counted bytes held.
+    Of the head of a larger file a refusal counts if it ``holds``. Packets are counted for
+    ``counting_s`` seconds at most; of a longer file the rest is inferred from what the counted
+    bytes held.
     """
     size = path.stat().st_size
     try:
@@ -63,7 +68,10 @@ def _open(path: Path, size: int, options: Mapping[str, str]) -> InputContainer:
             head = file.read(2048)
         if head.startswith(b"ID3") and _is_only_tag(head, size):
             raise _Refused("no_audio", "tags, and no sound") from error
-        raise _Refused(*magic.reason(head)) from error
+        reason, detail = magic.reason(head)
+        # What begins as one of ours may have its index at the end.
+        holds = reason != "damaged" and not magic.is_of_mp4(head)
+        raise _Refused(reason, detail, holds=holds) from error
 
 
 def _is_only_tag(head: bytes, size: int) -> bool:
@@ -86,19 +94,21 @@ def _look(
     if kind in PATTERN_DEMUXERS:
         with path.open("rb") as file:
             if magic.is_wrapper(file.read(2048)):
-                raise _Refused("not_audio", "sound inside a file of another kind")
+                raise _Refused("not_audio", "sound inside a file of another kind", holds=True)
     if not container.streams.audio:
-        raise _Refused("no_audio", "no sound track")
+        holds = kind in TRACKS_COME_FIRST and len(container.streams) > 0
+        raise _Refused("no_audio", "no sound track", holds=holds)
     stream = container.streams.audio[0]
     if protection.is_protected(path, kind):
-        raise _Refused("unsupported", "this file is copy-protected")
+        raise _Refused("unsupported", "this file is copy-protected", holds=True)
     context = stream.codec_context
     if context is None:
-        raise _Refused("unsupported", "a codec that is not known")
+        raise _Refused("unsupported", "a codec that is not known", holds=True)
     rate, channels = context.sample_rate, context.channels
     if kind in PATTERN_DEMUXERS and (rate <= 0 or channels <= 0):
         with path.open("rb") as file:
-            raise _Refused(*_without_frames(file.read(2048)))
+            reason, detail = _without_frames(file.read(2048))
+            raise _Refused(reason, detail, holds=reason == "not_audio")
 
     is_complete, counted, frames, failures = _count(
         container, stream, size, max_duration_s, counting_s
@@ -107,7 +117,8 @@ def _look(
         if counted == 0 and failures == 0:
             raise _Refused("no_audio", "no sound frames")
         with path.open("rb") as file:
-            raise _Refused(*_undecoded(kind, file.read(2048), context.name))
+            reason, detail = _undecoded(kind, file.read(2048), context.name)
+            raise _Refused(reason, detail, holds=reason == "not_audio")
     rate, channels = context.sample_rate, context.channels
     if rate <= 0 or not 0 < channels <= MAX_CHANNELS:
         raise _Refused("damaged", f"{channels} channels at {rate} Hz")

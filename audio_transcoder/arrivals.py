@@ -1,0 +1,163 @@
+"""Files that came past the web process: their rows first, then a look at what they are.
+
+The object lies in the bucket already. A job of such a file is not placed before the look, which
+reads no more than the object's head: what is no sound is refused in the words of the upload form,
+and what a head cannot tell is left to the engine.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+import steps
+from audio_transcoder import keys, names, settling, uploads
+from audio_transcoder.models import AudioFile, TranscodeJob, source_name
+from buckets import BucketError, ObjectInfo, ObjectMissing, bucket
+from sound import probe
+from sound.examination import ExaminerNotStarted
+
+logger = logging.getLogger(__name__)
+
+# What a look reads, at most: what is read from the store for a job beside its whole source.
+HEAD_BYTES = 1 << 20
+# Whoever has a file in hand may die; nobody else looks before this has passed.
+IN_HAND = timedelta(seconds=60)
+# Seconds of looks in a row; then the other short steps have their turn.
+TURN_S = 10.0
+
+
+def take_in(
+    owner: AbstractBaseUser,
+    *,
+    code: uuid.UUID,
+    name: str,
+    file_name: str,
+    info: ObjectInfo,
+    formats: Iterable[str],
+    token: uuid.UUID,
+) -> AudioFile:
+    """Write the rows of a file whose object is stored as ``uploads/<code>/source``.
+
+    ``info`` is what the store says of the object. Returns the file, or the one that was taken in
+    before under this ``token`` (which may have another code: the caller's object is then nobody's)
+    or this ``code``. Raises uploads.OverQuota; the object is the caller's to remove.
+    """
+    shown = names.clean(file_name) or "untitled"
+    audio_file = AudioFile(
+        code=code,
+        owner=owner,
+        name=names.clean(name) or names.without_extension(shown),
+        file_name=shown,
+        upload_token=token,
+        size_bytes=info.size_bytes,
+        examined_at=None,
+    )
+    audio_file.mp3_file.name = source_name(audio_file, "")
+    try:
+        with transaction.atomic():
+            uploads.keep(audio_file, formats)
+            steps.nudge("examine")
+    except IntegrityError:
+        own = AudioFile.objects.filter(owner=owner)
+        before = own.filter(upload_token=token).first() or own.filter(code=code).first()
+        if before is None:
+            raise
+        return before
+    logger.info("file %s: taken in, %d bytes", audio_file.code, audio_file.size_bytes)
+    return audio_file
+
+
+def examine_due() -> datetime | None:
+    """Look into every file that is due; return when to look again."""
+    turn_ends = time.monotonic() + TURN_S
+    due = AudioFile.objects.unexamined().filter(examine_at__lte=timezone.now())
+    for audio_file in due.order_by("examine_at", "pk"):
+        if steps.stopping():
+            break
+        if time.monotonic() > turn_ends:
+            return timezone.now()
+        steps.beat()
+        _take(audio_file)
+    later = AudioFile.objects.unexamined().order_by("examine_at")
+    return later.values_list("examine_at", flat=True).first()
+
+
+def _take(audio_file: AudioFile) -> None:
+    row = AudioFile.objects.unexamined().filter(pk=audio_file.pk, examine_at=audio_file.examine_at)
+    in_hand_until = timezone.now() + IN_HAND
+    if not row.update(examine_at=in_hand_until, examine_attempts=F("examine_attempts") + 1):
+        return
+    try:
+        _examine(audio_file)
+    except (BucketError, ExaminerNotStarted, OSError) as error:
+        # OSError: this machine's own disk. Behind the others, so that one holds up nobody.
+        again_s = min(5 * 2 ** min(audio_file.examine_attempts, 10), 300)
+        logger.warning("file %s: no look yet, again in %d s: %s", audio_file.code, again_s, error)
+        again = timezone.now() + timedelta(seconds=again_s)
+        AudioFile.objects.unexamined().filter(pk=audio_file.pk).update(examine_at=again)
+
+
+def _examine(audio_file: AudioFile) -> None:
+    try:
+        sound = _look(audio_file)
+    except probe.NotSound as error:
+        _refuse(audio_file, error.reason, error.detail)
+        return
+    except ObjectMissing:
+        _refuse(audio_file, "lost", "The store has nothing of it.")
+        return
+    facts: dict[str, object] = {}
+    if sound is not None:
+        facts = {
+            "container": sound.container,
+            "codec": sound.codec,
+            "channels": sound.channels,
+            "sample_rate_hz": sound.sample_rate_hz,
+        }
+        if audio_file.size_bytes <= HEAD_BYTES:  # else it is the head that was counted
+            facts["duration_ms"] = sound.duration_ms
+    with transaction.atomic():
+        row = AudioFile.objects.unexamined().filter(pk=audio_file.pk)
+        row.update(examined_at=timezone.now(), **facts)
+        steps.nudge("place")
+
+
+def _look(audio_file: AudioFile) -> probe.Sound | None:
+    """Return what the object's head says; None where it says nothing. Raises NotSound.
+
+    Raises BucketError, ExaminerNotStarted and OSError when nobody can look just now.
+    """
+    if audio_file.size_bytes == 0:
+        raise probe.NotSound("empty", "0 bytes")
+    key = keys.bucket_key(audio_file.mp3_file.name)
+    head = bucket(settings.MEDIA_BUCKET).head(key, HEAD_BYTES)
+    # Of the name that remove_stale_temporary_files() knows, and that FFmpeg makes nothing of.
+    with tempfile.NamedTemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR, suffix=".upload") as copy:
+        copy.write(head)
+        copy.flush()
+        look = probe.probe if audio_file.size_bytes <= HEAD_BYTES else probe.probe_head
+        return look(Path(copy.name))
+
+
+def _refuse(audio_file: AudioFile, reason: str, detail: str) -> None:
+    """End every open job of the file in Error, and be done with looking."""
+    logger.info("file %s: refused: %s, %s", audio_file.code, reason, detail)
+    with transaction.atomic():
+        # Orders of this file wait here: one that comes later is placed, and the engine says why.
+        if not AudioFile.objects.select_for_update().filter(pk=audio_file.pk).exists():
+            return
+        for job in TranscodeJob.objects.unfinished().filter(audio_file=audio_file):
+            settling.fail(job, reason=reason, detail=detail)
+        AudioFile.objects.filter(pk=audio_file.pk).update(examined_at=timezone.now())
