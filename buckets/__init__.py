@@ -13,9 +13,14 @@ from buckets.errors import (
     KeyRefused,
     ObjectExists,
     ObjectMissing,
+    PartsDiffer,
+    PartTaken,
+    UploadMissing,
 )
 from buckets.folder import FolderBucket
+from buckets.folder_parts import FolderParts
 from buckets.interface import PLAIN, Bucket, Kept, ObjectInfo
+from buckets.parts import Part, Parts, PostForm
 
 __all__ = [
     "PLAIN",
@@ -29,7 +34,14 @@ __all__ = [
     "ObjectExists",
     "ObjectInfo",
     "ObjectMissing",
+    "Part",
+    "PartTaken",
+    "Parts",
+    "PartsDiffer",
+    "PostForm",
+    "UploadMissing",
     "bucket",
+    "parts",
 ]
 
 
@@ -45,3 +57,12 @@ def bucket(name: str) -> Bucket:
 
         return S3Bucket(name)
     return FolderBucket(name, settings.BUCKETS_DIR / names.quoted(name))
+
+
+def parts(name: str) -> Parts:
+    """Return the unfinished uploads of the bucket ``name``; nothing is called yet."""
+    if settings.AWS_STORAGE_BUCKET_NAME:
+        from buckets.s3_parts import S3Parts
+
+        return S3Parts(name)
+    return FolderParts(name, settings.BUCKETS_DIR / names.quoted(name))

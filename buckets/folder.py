@@ -32,9 +32,11 @@ from buckets.errors import (
 )
 from buckets.interface import LEFTOVER_AGE_S, PLAIN, Kept, ObjectInfo, ignore, is_key
 
-_ASIDE = "%tmp"  # no key has this path
-_FOLDER_MODE = 0o770  # less the umask
-_OBJECT_MODE = 0o440
+# No key has these paths.
+_ASIDE = "%tmp"
+UNFINISHED = "%parts"  # what buckets.folder_parts keeps
+FOLDER_MODE = 0o770  # less the umask
+OBJECT_MODE = 0o440
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CHUNK_BYTES = 1024**2
 # How often a put starts again because a delete next to it has just removed the empty folder.
@@ -153,7 +155,7 @@ class FolderBucket:
             folders = waiting.pop()
             for name, is_folder in self._entries(folders):
                 if is_folder:
-                    if folders or name != _ASIDE:
+                    if folders or name not in (_ASIDE, UNFINISHED):
                         waiting.append([*folders, name])
                     continue
                 key = names.key([*folders, name])
@@ -187,15 +189,16 @@ class FolderBucket:
                     raise BucketUnavailable("bytes written do not come back", bucket=self.name)
 
     def sweep(self) -> int:
-        """See Bucket. These are files that a put was copying when its process died."""
+        """See Bucket. These are files that a put was copying when its process died, and uploads
+        in parts that nobody has written to."""
         count = 0
-        aside = self.root / _ASIDE
-        with contextlib.suppress(ObjectMissing), self._faults(None):
-            for leftover in list(aside.iterdir()):
-                with contextlib.suppress(FileNotFoundError):
-                    if time.time() - leftover.lstat().st_mtime > LEFTOVER_AGE_S:
-                        leftover.unlink()
-                        count += 1
+        for aside in (self.root / _ASIDE, self.root / UNFINISHED):
+            with contextlib.suppress(ObjectMissing), self._faults(None):
+                for leftover in list(aside.iterdir()):
+                    with contextlib.suppress(FileNotFoundError):
+                        if time.time() - leftover.lstat().st_mtime > LEFTOVER_AGE_S:
+                            leftover.unlink()
+                            count += 1
         return count
 
     # --- Folders ------------------------------------------------------------------------------
@@ -218,7 +221,7 @@ class FolderBucket:
         try:
             for name in folders:
                 try:
-                    os.mkdir(name, _FOLDER_MODE, dir_fd=descriptor)
+                    os.mkdir(name, FOLDER_MODE, dir_fd=descriptor)
                 except FileExistsError:
                     existing += 1
                 descriptor = self._step(descriptor, name)
@@ -229,7 +232,7 @@ class FolderBucket:
     def _make_root(self) -> None:
         try:
             with self._faults(None):
-                self.root.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+                self.root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         except BucketUnavailable as error:
             if isinstance(error.__cause__, FileExistsError):
                 raise BucketMissing(
@@ -276,9 +279,9 @@ class FolderBucket:
         # symbolic link to it would become an object itself.
         if found.st_uid == os.geteuid() and os.path.samestat(path.lstat(), found):
             self._sync(source.fileno(), moved, key)
-            with contextlib.suppress(_NotLinkable):
+            with contextlib.suppress(NotLinkable):
                 self._place(key, path)
-                os.fchmod(source.fileno(), _OBJECT_MODE)
+                os.fchmod(source.fileno(), OBJECT_MODE)
                 moved(found.st_size)
                 return
         self._put_copy(key, source, moved)
@@ -313,7 +316,7 @@ class FolderBucket:
             raise ObjectExists("is there already", bucket=self.name, key=key) from error
         except OSError as error:
             if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
-                raise _NotLinkable from error
+                raise NotLinkable from error
             raise
 
     def _put_copy(self, key: str, source: BinaryIO, moved: Callable[[int], None]) -> None:
@@ -325,11 +328,11 @@ class FolderBucket:
                 moved(len(chunk))
             with self._faults(key):
                 copy.flush()
-                os.fchmod(copy.fileno(), _OBJECT_MODE)
+                os.fchmod(copy.fileno(), OBJECT_MODE)
             self._sync(copy.fileno(), moved, key)
             try:
                 self._place(key, path)
-            except _NotLinkable as error:
+            except NotLinkable as error:
                 raise BucketDenied(
                     "the file system has no hard links", bucket=self.name, key=key
                 ) from error
@@ -339,7 +342,7 @@ class FolderBucket:
         """Open a new file on the bucket's file system that is gone afterwards."""
         aside = self.root / _ASIDE
         with self._faults(None):
-            aside.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+            aside.mkdir(mode=FOLDER_MODE, exist_ok=True)
             descriptor, path = tempfile.mkstemp(dir=aside)
         file = os.fdopen(descriptor, "w+b")
         try:
@@ -403,5 +406,5 @@ class FolderBucket:
             raise kind(os.strerror(error.errno or 0), bucket=self.name, key=key) from error
 
 
-class _NotLinkable(Exception):
+class NotLinkable(Exception):
     """The file and the bucket are not on one file system, or it has no (more) links."""

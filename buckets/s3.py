@@ -275,7 +275,7 @@ class S3Bucket:
                     manager.upload(str(path), self.name, key, arguments, subscribers).result()
                 return
             except BucketError as error:
-                if not _is_conflict(error):
+                if not is_conflict(error):
                     raise
             head = self._head(key)
             if head is not None and head["Metadata"].get(_MARK) == mark:
@@ -304,7 +304,7 @@ class S3Bucket:
         if not prefix:
             raise ValueError("An empty prefix would delete the whole bucket.")
         with self._as_far_as_allowed("list unfinished uploads"):
-            self._drop_uploads(prefix, begun_before=None)
+            self._drop_uploads(prefix, idle_since=None)
         count = 0
         batch: list[dict[str, str]] = []
         for found in self._stored(prefix):
@@ -349,10 +349,21 @@ class S3Bucket:
             self.s3.abort_multipart_upload(**upload, UploadId=begun["UploadId"])
 
     def sweep(self) -> int:
-        """See Bucket. These are parts of uploads whose process died; S3 keeps, and bills,
-        them for ever. Source: ListMultipartUploads below the media location."""
+        """See Bucket. These are parts of uploads whose process died, or whose person went away; S3
+        keeps, and bills, them for ever. One that began long ago and is still written to stays.
+        Source: ListMultipartUploads below the media location, ListParts."""
         too_old = datetime.now(UTC) - timedelta(seconds=LEFTOVER_AGE_S)
-        return self._drop_uploads(f"{settings.MEDIAFILES_LOCATION}/", begun_before=too_old)
+        return self._drop_uploads(f"{settings.MEDIAFILES_LOCATION}/", idle_since=too_old)
+
+    def _is_written_to(self, upload: dict[str, Any], since: datetime) -> bool:
+        listing = self.s3.get_paginator("list_parts").paginate(
+            Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"]
+        )
+        with faults(self.name), contextlib.suppress(self.s3.exceptions.NoSuchUpload):
+            return any(
+                part["LastModified"] >= since for page in listing for part in page.get("Parts", ())
+            )
+        return False
 
     def _require_key(self, key: str, kind: type[BucketError]) -> None:
         if not is_key(key):
@@ -399,12 +410,14 @@ class S3Bucket:
             if _status(error) == 403:
                 logger.warning("bucket %s: we may not %s, they stay", self.name, what)
 
-    def _drop_uploads(self, prefix: str, *, begun_before: datetime | None) -> int:
-        """Take back the unfinished multipart uploads below the prefix; return how many."""
+    def _drop_uploads(self, prefix: str, *, idle_since: datetime | None) -> int:
+        """Take back unfinished uploads below the prefix, all without a time; return how many."""
         count = 0
         for page in self._pages("list_multipart_uploads", prefix):
             for upload in page.get("Uploads", ()):
-                if begun_before is not None and upload["Initiated"] >= begun_before:
+                if idle_since is not None and (
+                    upload["Initiated"] >= idle_since or self._is_written_to(upload, idle_since)
+                ):
                     continue
                 with faults(self.name), contextlib.suppress(self.s3.exceptions.NoSuchUpload):
                     self.s3.abort_multipart_upload(
@@ -492,8 +505,12 @@ def _status(error: BucketError) -> int:
     return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
-def _is_conflict(error: BucketError) -> bool:
+def error_code(error: BucketError) -> str:
+    """Return S3's own code of what went wrong, or the empty text."""
+    return getattr(error.__cause__, "response", {}).get("Error", {}).get("Code", "")
+
+
+def is_conflict(error: BucketError) -> bool:
     """Return whether a put was refused for what is, or was a moment ago, at its key."""
-    code = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code")
     # NoSuchUpload: a CompleteMultipartUpload that succeeded was sent again.
-    return _status(error) in (409, 412) or code == "NoSuchUpload"
+    return _status(error) in (409, 412) or error_code(error) == "NoSuchUpload"
