@@ -1,6 +1,7 @@
 # make run         sets everything up and runs web server, workers and steps: PORT=8000 DATA_DIR=var
 # make transcoder  the same for the transcoder alone: PORT=8000 DATA_DIR=var/transcoder
 # make test        sets everything up and runs every test; ARGS="-k name" for some of them
+# make test-s3     only the tests on a real S3 server, which it installs (Debian, Ubuntu), starts and ends
 # make bench       measures what we promise in numbers; ARGS="create-job list" for some of it
 # make check       style, formatting, migrations
 # make old-clients sets up the boto3 and awscli that the tests of old clients run
@@ -8,7 +9,7 @@
 
 PYTHON ?= python3
 .DEFAULT_GOAL := run
-.PHONY: run transcoder test bench check lock venv chromium old-clients
+.PHONY: run transcoder test test-s3 bench check lock venv chromium radosgw old-clients
 
 # Each of these prints nothing, or one line that says what to do; $(call stop_at,…) prints that line
 # and stops.
@@ -16,6 +17,7 @@ python_problem = $(shell "$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys
 	|| echo "This needs Python 3.11, 3.12 or 3.13 and $(PYTHON) is none of them: install one and say make PYTHON=python3.12 $(MAKECMDGOALS)")
 venv_problem = $(shell "$(PYTHON)" .ci/venv.py)
 chromium_problem = $(shell .ci/chromium)
+radosgw_problem = $(shell .ci/radosgw)
 old_clients_problem = $(shell "$(PYTHON)" .ci/old_clients.py)
 stop_at = $(if $(1),$(error $(1)))
 
@@ -28,8 +30,11 @@ transcoder: export DATA_DIR := $(or $(DATA_DIR),var/transcoder)
 transcoder: venv
 	@exec .venv/bin/python manage.py run
 
-test: venv chromium old-clients
+test: venv chromium radosgw old-clients
 	@exec .venv/bin/python -m pytest $(ARGS)
+
+test-s3: venv chromium radosgw
+	@exec .venv/bin/python -m pytest -m s3 $(ARGS)
 
 bench: venv
 	@exec .venv/bin/python -m bench $(ARGS)
@@ -54,6 +59,9 @@ venv:
 
 chromium: venv
 	@$(call stop_at,$(chromium_problem)):
+
+radosgw:
+	@$(call stop_at,$(radosgw_problem)):
 
 # Nothing to do when .venv-clients is as tests/clients/requirements-*.txt want it.
 old-clients:

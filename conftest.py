@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.db import connections
+
+from tests import radosgw
 
 
 def open_transactions() -> list[str]:
@@ -40,6 +42,15 @@ def no_network_in_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[radosgw.S3Server]:
+    """A real S3 server; a machine without one fails here, with what to install."""
+    if problem := radosgw.missing():
+        pytest.fail(problem, pytrace=False)
+    with radosgw.S3Server.create(tmp_path_factory.mktemp("radosgw")) as server:
+        yield server
 
 
 MARKS = {

@@ -29,7 +29,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 @dataclass
-class S3Server:
+class MotoServer:
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     # (method, fault): each request meets the first fault for its method, and uses it up.
@@ -43,7 +43,7 @@ class S3Server:
                 return fault(self._moto, environ, start)
         return self._moto(environ, start)
 
-    def __enter__(self) -> S3Server:
+    def __enter__(self) -> MotoServer:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._server = make_server(
             "127.0.0.1", 0, self.answer, threaded=True, request_handler=_Quiet
@@ -86,13 +86,13 @@ def break_off(app: App, environ: dict[str, Any], start: Callable[..., Any]) -> I
 
 
 @pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    with S3Server() as server:
+def moto_server() -> Iterator[MotoServer]:
+    with MotoServer() as server:
         yield server
 
 
 @pytest.fixture
-def s3(s3_server: S3Server, settings: Any, monkeypatch: Any) -> Iterator[S3Server]:
+def s3(moto_server: MotoServer, settings: Any, monkeypatch: Any) -> Iterator[MotoServer]:
     """The server, with settings that make every bucket one of its own, and a fresh bucket."""
     for name, value in (
         ("AWS_ACCESS_KEY_ID", "testing"),
@@ -104,15 +104,15 @@ def s3(s3_server: S3Server, settings: Any, monkeypatch: Any) -> Iterator[S3Serve
         monkeypatch.setenv(name, value)
     name = f"bucket-{next(_numbers)}"
     settings.AWS_STORAGE_BUCKET_NAME = settings.MEDIA_BUCKET = name
-    settings.AWS_S3_ENDPOINT_URL = s3_server.url
+    settings.AWS_S3_ENDPOINT_URL = moto_server.url
     settings.AWS_S3_ADDRESSING_STYLE = "path"
     settings.AWS_S3_REGION_NAME = "eu-west-1"
-    client = boto3.client("s3", endpoint_url=s3_server.url, region_name="eu-west-1")
+    client = boto3.client("s3", endpoint_url=moto_server.url, region_name="eu-west-1")
     client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    s3_server.requests.clear()
-    yield s3_server
-    left = list(s3_server.faults)
-    s3_server.faults.clear()
+    moto_server.requests.clear()
+    yield moto_server
+    left = list(moto_server.faults)
+    moto_server.faults.clear()
     assert not left, "the test set up faults that nothing met"
 
 
