@@ -148,10 +148,30 @@ def never_overwrite(s3: BaseClient) -> None:
     """
     for operation in ("PutObject", "CompleteMultipartUpload"):
         s3.meta.events.register(f"provide-client-params.s3.{operation}", _if_none_match)
+    if settings.AWS_S3_ENDPOINT_URL:
+        s3.meta.events.register(
+            "provide-client-params.s3.CompleteMultipartUpload", functools.partial(_look_first, s3)
+        )
 
 
 def _if_none_match(params: dict[str, Any], **_: Any) -> None:
     params["IfNoneMatch"] = "*"
+
+
+def _look_first(s3: BaseClient, params: dict[str, Any], **_: Any) -> None:
+    """Refuse to complete an upload whose key is taken, as the server would with a condition.
+
+    Ceph's radosgw 16 knows the condition for PutObject alone. Who writes the same key between
+    this look and the completion is written over there.
+    """
+    try:
+        s3.head_object(Bucket=params["Bucket"], Key=params["Key"])
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+        return
+    taken = {"Error": {"Code": "PreconditionFailed"}, "ResponseMetadata": {"HTTPStatusCode": 412}}
+    raise ClientError(taken, "CompleteMultipartUpload")
 
 
 @contextlib.contextmanager
@@ -274,6 +294,10 @@ class S3Bucket:
                 ):
                     manager.upload(str(path), self.name, key, arguments, subscribers).result()
                 return
+            except ObjectMissing as error:  # Ceph's radosgw of a grantee whom it does not know
+                raise BucketDenied("does not find what it needs", bucket=self.name, key=key) from (
+                    error
+                )
             except BucketError as error:
                 if not is_conflict(error):
                     raise
