@@ -57,7 +57,7 @@ MARKS = {
     "browser": "in a real browser",
     "end_to_end": "end to end",
     "faults": "under faults",
-    "s3": "on an S3 server",
+    "s3": "on a real S3 server",
 }
 _ran: dict[str, list[str]] = {mark: [] for mark in MARKS}
 

@@ -76,6 +76,7 @@ class Keys:
 
     access_key_id: str
     secret_access_key: str
+    user_id: str = ""  # in grants; the user's address is <user_id>@example.org
 
 
 def missing() -> str:
@@ -170,8 +171,9 @@ class S3Server:
     def user(self) -> Keys:
         """Return the keys of a new user, who sees nothing of the others."""
         self._users += 1
-        keys = Keys(f"AKIATESTS{self._users:03}{uuid.uuid4().hex[:8].upper()}", uuid.uuid4().hex)
         name = f"user{self._users}"
+        key_id = f"AKIATESTS{self._users:03}{uuid.uuid4().hex[:8].upper()}"
+        keys = Keys(key_id, uuid.uuid4().hex, name)
         self._run(
             "radosgw-admin",
             "-n",

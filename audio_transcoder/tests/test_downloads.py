@@ -232,7 +232,6 @@ def test_an_answer_that_nobody_reads_closes_its_file(folder, settings, monkeypat
     assert [file.closed for file in opened] == [True, True, True]
 
 
-@pytest.mark.s3
 def test_on_s3_a_private_redirect_leads_to_the_object(s3, store, get):
     store()
     answer, _ = get(filename='Mü"ller.mp3', inline=True)
@@ -247,7 +246,6 @@ def test_on_s3_a_private_redirect_leads_to_the_object(s3, store, get):
         assert fetched.headers["Cache-Control"] == "private, no-store"
 
 
-@pytest.mark.s3
 def test_s10_on_s3_head_is_answered_here(s3, store, get):
     store()
     answer, body = get("head")
@@ -257,7 +255,6 @@ def test_s10_on_s3_head_is_answered_here(s3, store, get):
     assert body == b""
 
 
-@pytest.mark.s3
 def test_s17_the_redirects_address_is_worth_nothing_without_its_signature(s3, store, get):
     store()
     address = get()[0].headers["Location"].partition("?")[0]

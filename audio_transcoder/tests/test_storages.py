@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-import boto3
 import pytest
 from django.conf import settings as django_settings
 from django.core.files.base import ContentFile
@@ -25,14 +24,14 @@ from audio_transcoder.storages import (
     StaticStorage,
 )
 from buckets import BucketUnavailable
-from buckets.tests.s3_server import refuse
+from tests.faulty_proxy import slow_down
 
 pytest_plugins = ["buckets.tests.s3_server"]
 
 
 @pytest.fixture
 def storage(kind_of_bucket):
-    return S3MediaStorage() if kind_of_bucket == "s3" else FolderMediaStorage()
+    return S3MediaStorage() if kind_of_bucket != "folder" else FolderMediaStorage()
 
 
 @pytest.fixture
@@ -157,7 +156,6 @@ def test_a_folder_has_no_address_and_the_admin_can_still_show_the_field():
     assert FolderMediaStorage().url("uploads/1/source") == ""
 
 
-@pytest.mark.s3
 def test_addresses_on_s3_are_signed_even_with_a_host_for_static_files(s3, settings):
     settings.AWS_S3_CUSTOM_DOMAIN = "static.example.org"
     storage = S3MediaStorage()
@@ -168,7 +166,6 @@ def test_addresses_on_s3_are_signed_even_with_a_host_for_static_files(s3, settin
     assert urlopen(url).read() == b"sound"  # noqa: S310 - our own server
 
 
-@pytest.mark.s3
 def test_s1_a_store_that_is_gone_is_said_to_be_gone(s3, settings):
     settings.AWS_S3_ENDPOINT_URL = "http://127.0.0.1:9"
     storage = S3MediaStorage()
@@ -181,12 +178,11 @@ def test_s1_a_store_that_is_gone_is_said_to_be_gone(s3, settings):
             call()
 
 
-@pytest.mark.s3
 def test_s1_a_store_that_goes_away_between_opening_and_reading_is_said_to_be_gone(s3):
     storage = S3MediaStorage()
     storage.save("uploads/1/source", ContentFile(b"sound"))
     with storage.open("uploads/1/source") as file:
-        s3.faults += [("GET", refuse("503 Slow Down", "SlowDown"))] * 3
+        s3.proxy.meet(slow_down, "GET", times=3)
         with pytest.raises(BucketUnavailable):
             file.read()
 
@@ -229,12 +225,11 @@ print("url", static("admin/css/base.css"), default_storage.__class__.__name__)
 """
 
 
-@pytest.mark.s3
 @pytest.mark.parametrize("on_s3", [True, False], ids=["on S3", "by WhiteNoise"])
 def test_static_files_are_collected(s3, settings, tmp_path, on_s3):
     environment = {
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing-secret",
+        "AWS_ACCESS_KEY_ID": s3.keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": s3.keys.secret_access_key,
         "AWS_STORAGE_BUCKET_NAME": settings.MEDIA_BUCKET,
         "AWS_S3_ENDPOINT_URL": s3.url,
         "AWS_S3_ADDRESSING_STYLE": "path",
@@ -258,9 +253,7 @@ def test_static_files_are_collected(s3, settings, tmp_path, on_s3):
         assert url.startswith("https://static.example.org/static/admin/css/base.")
         key = urlsplit(url).path.removeprefix("/")
         assert {key, "static/staticfiles.json", "static/admin/css/base.css"} <= keys
-        head = boto3.client("s3", endpoint_url=s3.url, region_name="eu-west-1").head_object(
-            Bucket=settings.MEDIA_BUCKET, Key=key
-        )
+        head = s3.client().head_object(Bucket=settings.MEDIA_BUCKET, Key=key)
         assert head["CacheControl"] == "public, max-age=31536000, immutable"
         assert head["ContentType"] == "text/css"
         assert list((tmp_path / "static").iterdir()) == []

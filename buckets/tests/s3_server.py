@@ -1,126 +1,118 @@
-"""A pytest plugin: moto's S3 server on a free port of this machine, able to misbehave.
+"""A pytest plugin: buckets on S3 servers that can be made to misbehave.
+
+Two servers: moto, quick and lenient, and Ceph's radosgw, which checks signatures as Amazon does.
+In front of either stands the proxy that has the faults.
 
 PYTEST_DONT_REWRITE: test modules import it by name before pytest loads it as a plugin.
 """
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
 import pytest
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
+from botocore.client import BaseClient
+from moto.server import ThreadedMotoServer
 
-App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-# Takes the place of one answer; gets the real application to call it, or not.
-Fault = Callable[[App, dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+from tests.faulty_proxy import FaultyProxy
+from tests.radosgw import Keys, S3Server
 
-_numbers = itertools.count(1)
-
-
-class _Quiet(WSGIRequestHandler):
-    def log(self, *args: Any) -> None:
-        pass
+REGION = "eu-west-1"
+KINDS = ["moto", pytest.param("radosgw", marks=pytest.mark.s3)]
 
 
 @dataclass
-class MotoServer:
-    url: str = ""
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    # (method, fault): each request meets the first fault for its method, and uses it up.
-    faults: list[tuple[str, Fault]] = field(default_factory=list)
+class S3:
+    """A server behind its proxy; ``bucket`` is a fresh one that the settings name."""
 
-    def answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        self.requests.append(environ)
-        for index, (method, fault) in enumerate(self.faults):
-            if environ["REQUEST_METHOD"] == method:
-                del self.faults[index]
-                return fault(self._moto, environ, start)
-        return self._moto(environ, start)
+    kind: str
+    proxy: FaultyProxy
+    keys: Keys
+    others: list[Keys]  # two people who can be granted something
+    bucket: str = ""
 
-    def __enter__(self) -> MotoServer:
-        self._moto = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server(
-            "127.0.0.1", 0, self.answer, threaded=True, request_handler=_Quiet
+    @property
+    def url(self) -> str:
+        return self.proxy.url
+
+    def client(self) -> BaseClient:
+        """Return a client of somebody else's, without our conditions."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=self.keys.access_key_id,
+            aws_secret_access_key=self.keys.secret_access_key,
         )
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
 
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-
-
-def refuse(status: str, code: str) -> Fault:
-    """Answer with an S3 error and do nothing."""
-
-    def fault(app: App, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        start(status, [("Content-Type", "application/xml")])
-        return [f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()]
-
-    return fault
-
-
-def do_right(app: App, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer as asked, so that a later request meets the next fault."""
-    return app(environ, start)
-
-
-def lose_answer(app: App, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-    """Do what is asked and answer that it failed."""
-    list(app(environ, lambda *_: None))
-    start("500 Internal Server Error", [])
-    return [b""]
-
-
-def break_off(app: App, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-    """Send half of the body and close the connection."""
-    body = b"".join(app(environ, start))
-    yield body[: len(body) // 2]
-    raise ConnectionAbortedError
+    def make_bucket(self, name: str) -> str:
+        # Ceph knows no places of Amazon's; moto demands one outside us-east-1.
+        place = {"CreateBucketConfiguration": {"LocationConstraint": REGION}}
+        self.client().create_bucket(Bucket=name, **(place if self.kind == "moto" else {}))
+        return name
 
 
 @pytest.fixture(scope="session")
-def moto_server() -> Iterator[MotoServer]:
-    with MotoServer() as server:
-        yield server
+def moto_behind_proxy() -> Iterator[S3]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with FaultyProxy(f"http://{host}:{port}") as proxy:
+        others = [Keys("other", "secret", name) for name in ("1234abcd", "5678")]
+        yield S3("moto", proxy, Keys("testing", "testing-secret"), others)
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def radosgw_behind_proxy(s3_server: S3Server) -> Iterator[S3]:
+    with FaultyProxy(s3_server.url) as proxy:
+        yield S3("radosgw", proxy, s3_server.user(), [s3_server.user(), s3_server.user()])
 
 
 @pytest.fixture
-def s3(moto_server: MotoServer, settings: Any, monkeypatch: Any) -> Iterator[MotoServer]:
+def use_s3(request: Any, settings: Any, monkeypatch: Any) -> Iterator[Any]:
+    """Return a function that makes every bucket one on the server of the given kind."""
+    used = []
+
+    def use(kind: str) -> S3:
+        s3 = request.getfixturevalue(f"{kind}_behind_proxy")
+        for name, value in (
+            ("AWS_ACCESS_KEY_ID", s3.keys.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", s3.keys.secret_access_key),
+            ("AWS_CONFIG_FILE", "/nowhere"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/nowhere"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ):
+            monkeypatch.setenv(name, value)
+        s3.bucket = s3.make_bucket(f"bucket-{uuid.uuid4().hex[:12]}")
+        settings.AWS_STORAGE_BUCKET_NAME = settings.MEDIA_BUCKET = s3.bucket
+        settings.AWS_S3_ENDPOINT_URL = s3.url
+        settings.AWS_S3_ADDRESSING_STYLE = "path"
+        settings.AWS_S3_REGION_NAME = REGION
+        s3.proxy.requests.clear()
+        used.append(s3)
+        return s3
+
+    yield use
+    unmet = [line for s3 in used for line in s3.proxy.heal()]
+    assert not unmet, f"the test set up faults that nothing met: {unmet}"
+
+
+@pytest.fixture(params=KINDS)
+def s3(request: Any, use_s3: Any) -> S3:
     """The server, with settings that make every bucket one of its own, and a fresh bucket."""
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", "testing"),
-        ("AWS_SECRET_ACCESS_KEY", "testing-secret"),
-        ("AWS_CONFIG_FILE", "/nowhere"),
-        ("AWS_SHARED_CREDENTIALS_FILE", "/nowhere"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-    ):
-        monkeypatch.setenv(name, value)
-    name = f"bucket-{next(_numbers)}"
-    settings.AWS_STORAGE_BUCKET_NAME = settings.MEDIA_BUCKET = name
-    settings.AWS_S3_ENDPOINT_URL = moto_server.url
-    settings.AWS_S3_ADDRESSING_STYLE = "path"
-    settings.AWS_S3_REGION_NAME = "eu-west-1"
-    client = boto3.client("s3", endpoint_url=moto_server.url, region_name="eu-west-1")
-    client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    moto_server.requests.clear()
-    yield moto_server
-    left = list(moto_server.faults)
-    moto_server.faults.clear()
-    assert not left, "the test set up faults that nothing met"
+    return use_s3(request.param)
 
 
-@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.s3)])
+@pytest.fixture(params=["folder", *KINDS])
 def kind_of_bucket(request: Any, settings: Any, tmp_path: Any) -> str:
-    """Run the test on both kinds: settings.MEDIA_BUCKET names an empty bucket."""
-    if request.param == "s3":
-        request.getfixturevalue("s3")
-    else:
+    """Run the test on every kind: settings.MEDIA_BUCKET names an empty bucket."""
+    if request.param == "folder":
         settings.BUCKETS_DIR = tmp_path / "buckets"
+    else:
+        request.getfixturevalue("use_s3")(request.param)
     return request.param
