@@ -11,17 +11,32 @@ from pathlib import Path
 import pytest
 
 from tests import sounds
-from tests.system import Person, System
+from tests.radosgw import S3Server
+from tests.system import Person, System, SystemOnS3
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """One running installation for all tests that do not harm it."""
+def system_on_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     running = System(tmp_path_factory.mktemp("system")).start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def system_on_s3(
+    tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server
+) -> Iterator[SystemOnS3]:
+    running = SystemOnS3(tmp_path_factory.mktemp("system-on-s3"), s3_server).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def system(request: pytest.FixtureRequest) -> System:
+    """One running installation for all tests that do not harm it; see on_both_kinds."""
+    return request.getfixturevalue(f"system_on_{getattr(request, 'param', 'folders')}")
 
 
 @pytest.fixture

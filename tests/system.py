@@ -14,7 +14,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import requests
+
+from tests.radosgw import S3Server
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -160,13 +163,21 @@ class System:
         return self.rows(f"SELECT count(*) FROM {table} WHERE {where}")[0][0]  # noqa: S608
 
     def objects(self) -> list[str]:
-        """Every object of the web app's folder bucket, as paths below it."""
+        """Every object of the web app's bucket by its key; a folder's as a path below it."""
         root = self.data_dir / "buckets" / "local"
         return sorted(
             str(path.relative_to(root))
             for path in root.rglob("*")
             if path.is_file() and not path.name.startswith(".")
         )
+
+    def read_object(self, key: str) -> bytes:
+        return (self.data_dir / "buckets" / "local" / key).read_bytes()
+
+    def write_object(self, key: str, data: bytes) -> None:
+        path = self.data_dir / "buckets" / "local" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
     def secrets(self) -> dict[str, str]:
         lines = (self.data_dir / "env").read_text().splitlines()
@@ -182,6 +193,43 @@ class System:
             timeout=120,
             check=True,
         )
+
+
+class SystemOnS3(System):
+    """The same with its objects in a private bucket of its own: only the environment differs.
+
+    ``url``: of a proxy before the server, if there is one.
+    """
+
+    def __init__(self, data_dir: Path, server: S3Server, url: str = "", **settings: object) -> None:
+        self.keys = server.user()
+        self.bucket = server.bucket(self.keys)
+        self.s3 = server.client(self.keys)
+        super().__init__(
+            data_dir,
+            AWS_STORAGE_BUCKET_NAME=self.bucket,
+            AWS_S3_ENDPOINT_URL=url or server.url,
+            AWS_S3_ADDRESSING_STYLE="path",
+            AWS_ACCESS_KEY_ID=self.keys.access_key_id,
+            AWS_SECRET_ACCESS_KEY=self.keys.secret_access_key,
+            **settings,
+        )
+
+    def objects(self) -> list[str]:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        return sorted(found["Key"] for page in pages for found in page.get("Contents", ()))
+
+    def read_object(self, key: str) -> bytes:
+        return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def write_object(self, key: str, data: bytes) -> None:
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=data)
+
+
+# Marks a module or test that uses ``system`` to be run on folders and on a real S3 server.
+on_both_kinds = pytest.mark.parametrize(
+    "system", ["folders", pytest.param("s3", marks=pytest.mark.s3)], indirect=True
+)
 
 
 class Person:

@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests import sounds
-from tests.system import Person, System
+from tests.system import Person, System, on_both_kinds
 from tests.test_end_to_end import code_of
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, on_both_kinds]
 
 PASSWORD = "a long Pass-phrase 7"
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +48,7 @@ def stored(system: System, url: str, format_name: str) -> bytes:
     code = code_of(f"{url}/")
     found = [path for path in system.objects() if code in path and path.endswith(format_name)]
     assert len(found) == 1
-    return (system.data_dir / "buckets" / "local" / found[0]).read_bytes()
+    return system.read_object(found[0])
 
 
 def test_a_seven_minute_mp3_from_sign_up_to_three_downloads(

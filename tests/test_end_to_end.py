@@ -9,9 +9,9 @@ import pytest
 
 from elastic_transcoder.client import client
 from tests import sounds
-from tests.system import Person, System, wait_for
+from tests.system import Person, System, on_both_kinds, wait_for
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, on_both_kinds]
 
 
 def renditions(system: System, code: str) -> list[tuple]:
@@ -151,9 +151,7 @@ def test_an_old_client_needs_nothing_but_the_endpoint(system: System, music: Pat
         access_key_id=secrets["TRANSCODER_ACCESS_KEY_ID"],
         secret_access_key=secrets["TRANSCODER_SECRET_ACCESS_KEY"],
     )
-    source = system.data_dir / "buckets" / "local" / "by-hand" / "in.mp3"
-    source.parent.mkdir(parents=True, exist_ok=True)
-    source.write_bytes(music.read_bytes())
+    system.write_object("by-hand/in.mp3", music.read_bytes())
     pipelines = api.list_pipelines()["Pipelines"]
     [pipeline] = [one for one in pipelines if one["Name"] == "Audio Files"]
 
@@ -168,5 +166,6 @@ def test_an_old_client_needs_nothing_but_the_endpoint(system: System, music: Pat
     assert read["Status"] == "Complete"
     assert read["Progress"] == 100
     assert read["Output"]["DurationMillis"] == pytest.approx(5000, abs=100)
-    result = system.data_dir / "buckets" / "local" / "by-hand" / "out.flac"
+    result = tmp_path / "out.flac"
+    result.write_bytes(system.read_object("by-hand/out.flac"))
     assert sounds.decoded_seconds(result) == pytest.approx(5, abs=0.1)
