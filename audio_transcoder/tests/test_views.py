@@ -206,6 +206,7 @@ def test_s1_a_store_that_is_down_is_503_and_leaves_no_row(signed_in, mp3, monkey
     response = upload(signed_in, mp3)
     assert response.status_code == 503
     assert response["Retry-After"]
+    assert "The store does not answer; nothing was saved." in response.content.decode()
     assert not AudioFile.objects.exists()
 
 
