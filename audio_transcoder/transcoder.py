@@ -11,8 +11,13 @@ from django.utils import timezone
 
 from audio_transcoder import keys, settling
 from audio_transcoder.engines import ENGINES
-from audio_transcoder.engines.base import Engine, TranscoderRejected, TranscoderUnavailable
-from audio_transcoder.models import TranscodeJob
+from audio_transcoder.engines.base import (
+    Engine,
+    Source,
+    TranscoderRejected,
+    TranscoderUnavailable,
+)
+from audio_transcoder.models import AudioFile, TranscodeJob
 from buckets import BucketError, bucket
 
 logger = logging.getLogger(__name__)
@@ -51,7 +56,7 @@ class AudioTranscoder:
             if engine_id is None:
                 engine_id = engine.create_job(
                     str(job.code),
-                    keys.bucket_key(job.audio_file.mp3_file.name),
+                    _source(job.audio_file),
                     [
                         (keys.bucket_key(rendition.file.name), rendition.format)
                         for rendition in job.renditions.all()
@@ -113,16 +118,15 @@ class AudioTranscoder:
         return changed
 
     def cancel(self, engine: str, engine_id: str) -> bool:
-        """Ask an engine not to start a job; return whether the engine is done with it.
+        """Ask an engine to give a job up; return whether the engine is done with it.
 
-        A job that runs already ends by itself. Raises TranscoderUnavailable or
+        One that it cannot stop any more ends by itself. Raises TranscoderUnavailable or
         TranscoderRejected.
         """
         report = self.engine(engine).read_job(engine_id)
         if report is None or report.status in TranscodeJob.FINAL:
             return True
-        if report.status == TranscodeJob.Status.SUBMITTED:
-            self.engine(engine).cancel_job(engine_id)
+        self.engine(engine).cancel_job(engine_id)
         return False
 
     def _forgotten(self, job: TranscodeJob) -> bool:
@@ -133,6 +137,17 @@ class AudioTranscoder:
             engine_id="", is_reordered=True, next_step_at=timezone.now()
         )
         return False
+
+
+def _source(audio_file: AudioFile) -> Source:
+    return Source(
+        key=keys.bucket_key(audio_file.mp3_file.name),
+        container=audio_file.container,
+        codec=audio_file.codec,
+        channels=audio_file.channels,
+        sample_rate_hz=audio_file.sample_rate_hz,
+        duration_ms=audio_file.duration_ms,
+    )
 
 
 def place_again_after(attempts: int) -> timedelta:

@@ -36,6 +36,26 @@ class TranscoderUnavailable(TranscoderError):
 
 
 @dataclass(frozen=True)
+class Source:
+    """What is to be converted, as far as we know it: engines differ in what they can read."""
+
+    key: str  # in the bucket
+    container: str = ""  # FFmpeg's names, as ``sound.probe`` found them; empty: not looked at
+    codec: str = ""
+    channels: int | None = None
+    sample_rate_hz: int | None = None
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The part of a source that is wanted, instead of all of it."""
+
+    start_ms: int = 0
+    duration_ms: int | None = None  # None: up to the end
+
+
+@dataclass(frozen=True)
 class OutputReport:
     """What an engine says of one result. ``status`` is a value of TranscodeJob.Status."""
 
@@ -71,7 +91,13 @@ class Engine(Protocol):
         """Return the engine that the settings describe; nothing is called yet."""
         ...
 
-    def create_job(self, our_id: str, input_key: str, outputs: Sequence[tuple[str, Format]]) -> str:
+    def create_job(
+        self,
+        our_id: str,
+        source: Source,
+        outputs: Sequence[tuple[str, Format]],
+        clip: Clip | None = None,
+    ) -> str:
         """Order one rendition per ``(key, format)`` pair and return the engine's job id."""
         ...
 
@@ -87,7 +113,7 @@ class Engine(Protocol):
         ...
 
     def cancel_job(self, engine_id: str) -> None:
-        """Ask the engine not to start the job; one that runs or is over is left alone."""
+        """Ask the engine to give the job up; one that it cannot stop any more is left alone."""
         ...
 
     @staticmethod

@@ -13,8 +13,10 @@ from django.conf import settings
 
 from audio_transcoder import reasons
 from audio_transcoder.engines.base import (
+    Clip,
     JobReport,
     OutputReport,
+    Source,
     TranscoderError,
     TranscoderRejected,
     TranscoderUnavailable,
@@ -92,15 +94,22 @@ class ElasticTranscoder:
             self._pipeline_id = ids[0]
         return self._pipeline_id
 
-    def create_job(self, our_id: str, input_key: str, outputs: Sequence[tuple[str, Format]]) -> str:
+    def create_job(
+        self,
+        our_id: str,
+        source: Source,
+        outputs: Sequence[tuple[str, Format]],
+        clip: Clip | None = None,
+    ) -> str:
         """Order one rendition per ``(key, format)`` pair and return the engine's job id.
 
         Keys are relative to the pipeline's buckets. Raises TranscoderRejected or
         TranscoderUnavailable. Source: CreateJob.
         """
+        time_span = {"TimeSpan": _time_span(clip)} if clip else {}
         request = {
             "PipelineId": self.pipeline_id,
-            "Input": {"Key": input_key},
+            "Input": {"Key": source.key, **time_span},
             "Outputs": [
                 {"Key": key, "PresetId": format.elastic_preset_id} for key, format in outputs
             ],
@@ -221,6 +230,14 @@ class ElasticTranscoder:
             raise _as_transcoder_error(error) from error
         except BotoCoreError as error:
             raise TranscoderUnavailable(str(error)) from error
+
+
+def _time_span(clip: Clip) -> dict[str, str]:
+    """Return ``clip`` as the API has it: seconds with three decimals."""
+    span = {"StartTime": f"{clip.start_ms / 1000:.3f}"}
+    if clip.duration_ms is not None:
+        span["Duration"] = f"{clip.duration_ms / 1000:.3f}"
+    return span
 
 
 def _as_transcoder_error(error: ClientError) -> TranscoderError:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from botocore.stub import Stubber
 
-from audio_transcoder.engines.base import TranscoderRejected, TranscoderUnavailable
+from audio_transcoder.engines.base import Clip, Source, TranscoderRejected, TranscoderUnavailable
 from audio_transcoder.engines.elastic import ElasticTranscoder
 from audio_transcoder.formats import FORMATS
 from elastic_transcoder.client import client
@@ -53,7 +53,30 @@ def test_one_job_orders_all_outputs_and_carries_our_id(stubbed):
         ("media/renditions/u/j/wav.wav", FORMATS["wav"]),
         ("media/renditions/u/j/flac.flac", FORMATS["flac"]),
     ]
-    assert engine.create_job("our-id", "media/uploads/u/source", outputs) == JOB_ID
+    assert engine.create_job("our-id", Source("media/uploads/u/source"), outputs) == JOB_ID
+
+
+@pytest.mark.parametrize(
+    ("clip", "span"),
+    [
+        (Clip(1500), {"StartTime": "1.500"}),
+        (Clip(0, 86_399_999), {"StartTime": "0.000", "Duration": "86399.999"}),
+    ],
+)
+def test_a_clip_is_a_time_span_of_the_input(stubbed, clip, span):
+    engine, stubber = stubbed
+    with_pipeline(stubber)
+    stubber.add_response(
+        "create_job",
+        {"Job": {"Id": JOB_ID}},
+        {
+            "PipelineId": PIPELINE["Id"],
+            "Input": {"Key": "media/k", "TimeSpan": span},
+            "Outputs": [{"Key": "media/o.wav", "PresetId": "1351620000001-300300"}],
+            "UserMetadata": {"transcode_job": "me"},
+        },
+    )
+    engine.create_job("me", Source("media/k"), [("media/o.wav", FORMATS["wav"])], clip)
 
 
 def test_the_pipeline_is_looked_up_once_through_all_pages(stubbed):
@@ -99,7 +122,7 @@ def test_k8_k9_errors_say_whether_to_repeat(stubbed, status, code, error):
     with_pipeline(stubber)
     stubber.add_client_error("create_job", code, "because", http_status_code=status)
     with pytest.raises(error, match=code):
-        engine.create_job("me", "media/k", [("media/o", FORMATS["wav"])])
+        engine.create_job("me", Source("media/k"), [("media/o", FORMATS["wav"])])
 
 
 def test_k11_a_forgotten_job_reads_as_none(stubbed):

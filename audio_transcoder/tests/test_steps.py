@@ -34,7 +34,7 @@ class FakeEngine:
     reports: dict = dataclasses.field(default_factory=dict)
     error: Exception | None = None
 
-    def create_job(self, our_id, input_key, outputs):
+    def create_job(self, our_id, source, outputs):
         if self.error:
             raise self.error
         self.orders.append(our_id)
