@@ -55,7 +55,9 @@ def record(job: TranscodeJob, report: JobReport) -> bool:
     """Record a report that was borne out; return whether the job changed."""
     changed = job.report(report)
     if changed:
-        logger.info("job %s: %s %s", job.code, job.status, job.reason)
+        # Nobody but the operators can do anything about what is our own fault.
+        level = logging.ERROR if job.reason == "internal" else logging.INFO
+        logger.log(level, "job %s: %s %s %s", job.code, job.status, job.reason, job.detail)
     return changed
 
 
@@ -75,13 +77,14 @@ def fail(job: TranscodeJob, *, reason: str, detail: str) -> bool:
 def _look(job: TranscodeJob, report: JobReport) -> tuple[list[OutputReport], list[str]]:
     """Return the outputs as the store confirms them, and the keys of results not found there.
 
-    A job that is complete has all its results, whether the engine spoke of each or not.
+    A job that is complete has all its results, whether the engine spoke of each or not. What else
+    an engine speaks of, parts of a result or another's objects, is none of ours to look for.
     """
-    outputs = list(report.outputs)
+    renditions = {keys.bucket_key(one.file.name): one for one in job.renditions.all()}
+    outputs = [output for output in report.outputs if output.key in renditions]
     sizes: dict[str, int | None] = {}
     told = {output.key for output in outputs}
-    for rendition in job.renditions.all():
-        key = keys.bucket_key(rendition.file.name)
+    for key, rendition in renditions.items():
         if rendition.is_ready:
             sizes[key] = rendition.size_bytes  # found there before
         elif report.status == TranscodeJob.Status.COMPLETE and key not in told:

@@ -63,8 +63,10 @@ class AudioTranscoder:
                     ],
                 )
         except TranscoderRejected as error:
-            # The web app chose every word of the order: whoever runs it has to look.
-            logger.error("job %s: refused by the engine: %s", job.code, error.detail)
+            # Unless it is the upload's fault: the web app chose every word of the order, and
+            # whoever runs it has to look.
+            level = logging.ERROR if error.reason == "internal" else logging.INFO
+            logger.log(level, "job %s: refused by the engine: %s", job.code, error.detail)
             settling.fail(job, reason=error.reason, detail=error.detail)
             raise
         now = timezone.now()
