@@ -85,19 +85,35 @@ def _kind_is_alive(kind: str) -> Callable[[], bool]:
     return lambda: kind in heartbeats.alive()
 
 
-def uses_own_transcoder() -> bool:
-    """Return whether the work is done by workers of this installation."""
-    return settings.TRANSCODER_ALONE or (
-        settings.TRANSCODER_ENGINE == "elastic"
-        and settings.TRANSCODER_ENDPOINT_URL.rstrip("/") == settings.LOCAL_URL
-    )
+def has_own_transcoder() -> bool:
+    """Return whether what is ordered with the engine "elastic" is done by our own workers."""
+    return settings.TRANSCODER_ENDPOINT_URL.rstrip("/") == settings.LOCAL_URL
+
+
+def has_its_workers() -> bool:
+    """Return whether there is a worker of ours, or no work for one.
+
+    There is work for as long as our own engine gets the jobs, or has one still that was ordered
+    before TRANSCODER_ENGINE was changed.
+    """
+    if "transcode" in heartbeats.alive():
+        return True
+    if settings.TRANSCODER_ALONE:
+        return False
+    if not has_own_transcoder():
+        return True
+    if settings.TRANSCODER_ENGINE == "elastic":
+        return False
+    from audio_transcoder.models import TranscodeJob  # not installed with the transcoder alone
+
+    return not TranscodeJob.objects.unfinished().filter(engine="elastic").exists()
 
 
 LOOKS = {
     "database": Look("database", _database),
     "storage": Look("storage", _storage),
     "steps": Look("steps", _kind_is_alive("steps")),
-    "worker": Look("worker", _kind_is_alive("transcode")),
+    "worker": Look("worker", has_its_workers),
 }
 
 
@@ -106,9 +122,9 @@ def health(_request: HttpRequest) -> JsonResponse:
     """Return 200 when all is fine, else 503, within 5 s.
 
     The body names what was looked at, each ``ok`` or ``not ok``, and says no more: anybody may
-    ask. ``worker`` is left out where another transcoder than ours does the work.
+    ask. ``worker`` is left out where TRANSCODER_ENDPOINT_URL is another transcoder than ours.
     """
-    looks = [look for name, look in LOOKS.items() if name != "worker" or uses_own_transcoder()]
+    looks = [look for name, look in LOOKS.items() if name != "worker" or has_own_transcoder()]
     until = time.monotonic() + LIMIT_S
     for look in looks:
         look.start()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.fields.files import FieldFile
 from django.db.models.functions import Coalesce, Greatest
 from django.urls import reverse
@@ -278,14 +278,19 @@ class TranscodeJobQuerySet(models.QuerySet["TranscodeJob"]):
     def placed(self) -> TranscodeJobQuerySet:
         return self.unfinished().exclude(engine_id="")
 
-    def to_be_read(self, now: datetime) -> TranscodeJobQuerySet:
-        """Placed jobs whose engine should be asked now: watched ones often, others rarely."""
-        return self.placed().filter(
-            Q(next_step_at__lte=now)
-            | Q(
-                watched_at__gt=now - TranscodeJob.WATCHED_FOR,
-                read_at__lte=now - TranscodeJob.READ_WHILE_WATCHED,
-            )
+    def watched(self, now: datetime, engines: Collection[str]) -> TranscodeJobQuerySet:
+        """Placed jobs with one of ``engines`` that a page shows just now."""
+        is_watched = Q(engine__in=engines, watched_at__gt=now - TranscodeJob.WATCHED_FOR)
+        return self.placed().filter(is_watched)
+
+    def to_be_read(self, now: datetime, read_often: Collection[str]) -> TranscodeJobQuerySet:
+        """Placed jobs whose engine should be asked now.
+
+        That is often while somebody watches and the engine is one of ``read_often``, else rarely.
+        """
+        is_due = Q(read_at__lte=now - TranscodeJob.READ_WHILE_WATCHED)
+        return self.placed().filter(next_step_at__lte=now) | self.watched(now, read_often).filter(
+            is_due
         )
 
 
@@ -402,7 +407,9 @@ class TranscodeJob(models.Model):
 
     def _move(self, report: JobReport) -> bool:
         row = TranscodeJob.objects.unfinished().filter(pk=self.pk)
-        values = {"reported_at": report.at}
+        # Reports overtake each other.
+        at = Value(report.at, models.DateTimeField())
+        values = {"reported_at": Greatest(Coalesce("reported_at", at), at)}
         if report.progress is not None:
             values["progress"] = Greatest("progress", report.progress)  # reports may be late
         if report.status == self.Status.SUBMITTED:

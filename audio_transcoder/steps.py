@@ -13,12 +13,13 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from audio_transcoder import arrivals, removal, settling, uploads
+from audio_transcoder.engines import READ_OFTEN
 from audio_transcoder.engines.base import TranscoderError, TranscoderRejected, TranscoderUnavailable
-from audio_transcoder.health import uses_own_transcoder
+from audio_transcoder.health import has_its_workers
 from audio_transcoder.models import DeletedJob, ReceivedNotice, TranscodeJob
 from audio_transcoder.transcoder import default_transcoder, place_again_after
 from buckets import BucketError, bucket
-from steps import beat, heartbeats, step, stopping
+from steps import beat, step, stopping
 
 logger = logging.getLogger(__name__)
 
@@ -67,25 +68,33 @@ def place() -> datetime | None:
 def _in_turn() -> Iterator[TranscodeJob]:
     """Yield the jobs to place now: always the oldest one of whoever has fewest with the engine.
 
-    Our own engine gets no more than TRANSCODER_MAX_PLACED at once: what it has, it works off in
-    order, and a person who comes later must not wait behind a thousand files of another.
+    An engine gets no more than TRANSCODER_MAX_PLACED at once: what it has, it works off in order,
+    and a person who comes later must not wait behind a thousand files of another. One engine that
+    is full does not hold up the jobs of another.
     """
-    placed = TranscodeJob.objects.placed().values_list("audio_file__owner_id", flat=True)
-    busy = Counter(placed)
-    room = settings.TRANSCODER_MAX_PLACED - busy.total()
-    waiting: dict[int, deque[int]] = defaultdict(deque)
+    busy: Counter[int] = Counter()
+    has: Counter[str] = Counter()
+    for owner, engine in TranscodeJob.objects.placed().values_list(
+        "audio_file__owner_id", "engine"
+    ):
+        busy[owner] += 1
+        has[engine] += 1
+    waiting: dict[int, deque[tuple[int, str]]] = defaultdict(deque)
     due = TranscodeJob.objects.waiting_to_be_placed(timezone.now())
     due = due.order_by("next_step_at", "pk")  # what got no answer goes behind the others
-    for pk, owner in due.values_list("pk", "audio_file__owner_id"):
-        waiting[owner].append(pk)
-    while waiting and room > 0:
+    for pk, owner, engine in due.values_list("pk", "audio_file__owner_id", "engine"):
+        if has[engine] < settings.TRANSCODER_MAX_PLACED:
+            waiting[owner].append((pk, engine))
+    while waiting:
         # min() takes the first of equals: whoever waits longest.
         owner = min(waiting, key=lambda person: busy[person])
-        pk = waiting[owner].popleft()
+        pk, engine = waiting[owner].popleft()
         if not waiting[owner]:
             del waiting[owner]
+        if has[engine] >= settings.TRANSCODER_MAX_PLACED:
+            continue
         busy[owner] += 1
-        room -= 1
+        has[engine] += 1
         job = TranscodeJob.objects.select_related("audio_file__owner").filter(pk=pk).first()
         if job:
             yield job
@@ -107,14 +116,16 @@ def examine() -> datetime | None:
 def refresh() -> datetime | None:
     """Ask the engines about jobs that are watched, or without news; return when to look again."""
     unanswered = 0
-    for job in TranscodeJob.objects.to_be_read(timezone.now()).select_related("audio_file__owner"):
+    due = TranscodeJob.objects.to_be_read(timezone.now(), READ_OFTEN)
+    for job in due.select_related("audio_file__owner"):
         if stopping() or unanswered == 2:
             break
         beat()
         try:
             default_transcoder().refresh(job)
         except (TranscoderError, BucketError) as error:
-            logger.warning("job %s: no news: %s", job.code, error)
+            level = logging.ERROR if isinstance(error, TranscoderRejected) else logging.WARNING
+            logger.log(level, "job %s: no news: %s", job.code, error)
             now = timezone.now()
             TranscodeJob.objects.filter(pk=job.pk).update(
                 read_at=now,
@@ -122,13 +133,17 @@ def refresh() -> datetime | None:
                 asked_since=Coalesce("asked_since", now),
             )
             unanswered += 1
-    placed = TranscodeJob.objects.placed()
     now = timezone.now()
     if unanswered == 2:
         return now + SILENT_ENGINE_WAITS
-    if placed.filter(watched_at__gt=now - TranscodeJob.WATCHED_FOR).exists():
+    if TranscodeJob.objects.watched(now, READ_OFTEN).exists():
         return now + TranscodeJob.READ_WHILE_WATCHED
-    return placed.order_by("next_step_at").values_list("next_step_at", flat=True).first()
+    return (
+        TranscodeJob.objects.placed()
+        .order_by("next_step_at")
+        .values_list("next_step_at", flat=True)
+        .first()
+    )
 
 
 @step("delete", runs_in="steps")
@@ -145,7 +160,7 @@ def watch() -> datetime | None:
     waiting = TranscodeJob.objects.unfinished().order_by("created_at").first()
     if waiting is None or now - waiting.created_at < NOBODY_WORKS_AFTER or now < _next_alarm:
         return None
-    if uses_own_transcoder() and "transcode" not in heartbeats.alive():
+    if not has_its_workers():
         logger.error("jobs wait since %s and no worker is alive", waiting.created_at)
         _next_alarm = now + NOBODY_WORKS_AFTER
     return None

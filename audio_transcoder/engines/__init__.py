@@ -9,6 +9,8 @@ from audio_transcoder.engines.elastic import ElasticTranscoder
 
 ENGINES: dict[str, type[Engine]] = {"elastic": ElasticTranscoder}
 
+READ_OFTEN = tuple(name for name, engine in ENGINES.items() if engine.is_read_often)
+
 
 def parse_notice(document: object, at: datetime) -> JobReport | None:
     """Return the report in a notice of whichever engine it is, or None if it is nobody's."""

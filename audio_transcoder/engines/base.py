@@ -86,6 +86,9 @@ class JobReport:
 class Engine(Protocol):
     """Every engine has these; calls may raise TranscoderRejected or TranscoderUnavailable."""
 
+    # Whether it tells progress, and may be asked for it every second while somebody looks.
+    is_read_often: bool
+
     @classmethod
     def from_settings(cls, region_name: str, pipeline_name: str) -> Engine:
         """Return the engine that the settings describe; nothing is called yet."""

@@ -56,6 +56,8 @@ class ElasticTranscoder:
     up at the first order and remembered.
     """
 
+    is_read_often = True
+
     def __init__(self, client: BaseClient, pipeline_name: str) -> None:
         self.client = client
         self.pipeline_name = pipeline_name

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from audio_transcoder import health
+from audio_transcoder.tests.factories import make_job
 from buckets import BucketUnavailable
 from buckets.folder import FolderBucket
 from steps.models import Heartbeat
@@ -81,6 +82,19 @@ def test_another_transcoder_needs_no_worker_of_ours(client, settings):
     beat("steps")
     assert "worker" not in client.get("/health/").json()
     assert not_ok(client) == []
+
+
+def test_with_mediaconvert_a_worker_is_missed_only_while_our_own_engine_has_jobs(client, settings):
+    beat("steps")
+    job = make_job()
+    settings.TRANSCODER_ENGINE = "mediaconvert"
+    make_job()
+    assert not_ok(client) == ["status", "worker"]
+    assert not health.has_its_workers()
+    job.cancel()
+    health.LOOKS["worker"] = health.Look("worker", health.has_its_workers)
+    assert not_ok(client) == []
+    assert health.has_its_workers()
 
 
 def test_s1_a_store_that_does_not_answer(client, everybody_alive, monkeypatch):

@@ -197,7 +197,7 @@ def test_k16_open_jobs_are_found_through_the_index(db):
     now = timezone.now()
     for queryset in (
         TranscodeJob.objects.waiting_to_be_placed(now),
-        TranscodeJob.objects.to_be_read(now),
+        TranscodeJob.objects.to_be_read(now, ["elastic"]),
         TranscodeJob.objects.placed(),
     ):
         plan = queryset.explain()
