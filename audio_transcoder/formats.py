@@ -1,15 +1,42 @@
 """The one table of formats that a person can order.
 
-Callers name formats by ``Format.name``; only engines read the preset columns. A new format is
-one entry here.
+Callers name formats by ``Format.name``; only engines read the columns of an engine. A new format
+is one entry here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(frozen=True)
+class MediaConvertOutput:
+    """One encoded result in the words of MediaConvert's API 2017-08-29, without place and name."""
+
+    container: Mapping[str, Any]  # ContainerSettings
+    audio: Mapping[str, Any] | None = None  # AudioDescription.CodecSettings
+    video: Mapping[str, Any] | None = None  # VideoDescription
+    settings: Mapping[str, Any] | None = None  # OutputSettings
+    modifier: str = ""  # NameModifier: what tells it from its neighbours in the group
+
+
+@dataclass(frozen=True)
+class MediaConvertGroup:
+    """What one format is at MediaConvert: files of their own, or a playlist with its streams.
+
+    Sound with more than ``max_channels`` is refused: what the API makes of more than an output
+    has, without settings for each channel, it does not say.
+    """
+
+    outputs: tuple[MediaConvertOutput, ...]
+    type: str = "FILE_GROUP_SETTINGS"
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the group, without Destination
+    max_channels: int = 2
 
 
 @dataclass(frozen=True)
@@ -22,19 +49,58 @@ class Format:
     media_type: str
     description: str | Promise
     elastic_preset_id: str  # system preset of Elastic Transcoder, API 2012-09-25
+    mediaconvert: MediaConvertGroup = field(hash=False)  # the same, as MediaConvert has it
 
+
+def _file(container: Mapping[str, Any], audio: Mapping[str, Any]) -> MediaConvertGroup:
+    return MediaConvertGroup((MediaConvertOutput(container, audio),))
+
+
+_RAW = {"Container": "RAW"}  # no container but the codec's own
+_CD = {"BitDepth": 16, "Channels": 2, "SampleRate": 44100}
+_WAV = {"Codec": "WAV", "WavSettings": {**_CD, "Format": "RIFF"}}
+_FLAC = {"Codec": "FLAC", "FlacSettings": _CD}
+_MP3 = {
+    "Codec": "MP3",
+    "Mp3Settings": {
+        "RateControlMode": "CBR",
+        "Bitrate": 192_000,
+        "Channels": 2,
+        "SampleRate": 44100,
+    },
+}
+_AAC = {
+    "Codec": "AAC",
+    "AacSettings": {
+        "CodecProfile": "LC",
+        "RateControlMode": "CBR",
+        "CodingMode": "CODING_MODE_2_0",
+        "Bitrate": 256_000,
+        "SampleRate": 44100,
+        "RawFormat": "NONE",
+        "Specification": "MPEG4",
+    },
+}
+_MP4 = {
+    "Container": "MP4",
+    "Mp4Settings": {
+        "MoovPlacement": "PROGRESSIVE_DOWNLOAD",
+        "CslgAtom": "INCLUDE",
+        "FreeSpaceBox": "EXCLUDE",
+    },
+}
 
 FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
         Format("wav", "WAV", "wav", "audio/wav", _("CD quality, uncompressed, opens everywhere"),
-               "1351620000001-300300"),
+               "1351620000001-300300", _file(_RAW, _WAV)),
         Format("flac", "FLAC", "flac", "audio/flac", _("CD quality, about half the size of WAV"),
-               "1351620000001-300110"),
+               "1351620000001-300110", _file(_RAW, _FLAC)),
         Format("mp4", "MP4", "mp4", "audio/mp4", _("AAC 256 kbit/s, small and good for phones"),
-               "1351620000001-100110"),
+               "1351620000001-100110", _file(_MP4, _AAC)),
         Format("mp3", "MP3", "mp3", "audio/mpeg", _("192 kbit/s, for old players"),
-               "1351620000001-300020"),
+               "1351620000001-300020", _file(_RAW, _MP3)),
     )
 }  # fmt: skip
 

@@ -17,6 +17,10 @@ SENTENCES: dict[str, str | Promise] = {
     "no_audio": _("There is no sound in this file. Please choose another file."),
     "damaged": _("The file is damaged. Please export it again and upload the new copy."),
     "unsupported": _("We cannot convert this kind of sound. We take {kinds}."),
+    "unsupported_here": _(
+        "What converts here does not take this kind of sound. Please upload it as WAV, FLAC or MP3 "
+        "in stereo."
+    ),
     "too_long": _("The sound is too long, or its result would be too large. Please cut it."),
     "timed_out": _("The conversion took too long and was stopped. Please try once more."),
     "bad_result": _("The result did not pass our check. Please try once more."),

@@ -291,9 +291,15 @@ TRANSCODER_PIPELINE_NAME = env("TRANSCODER_PIPELINE_NAME", default="Audio Files"
 TRANSCODER_ACCESS_KEY_ID = env("TRANSCODER_ACCESS_KEY_ID")
 TRANSCODER_SECRET_ACCESS_KEY = env("TRANSCODER_SECRET_ACCESS_KEY")
 TRANSCODER_TIMEOUT = env.float("TRANSCODER_TIMEOUT", default=10.0)  # seconds for one call
-# Jobs that may be placed with our own engine and not yet be done; the rest waits in the web
-# app, where persons take turns.
+# Jobs that may be placed with an engine and not yet be done; the rest waits in the web app, where
+# persons take turns.
 TRANSCODER_MAX_PLACED = env.int("TRANSCODER_MAX_PLACED", default=20)
+# With TRANSCODER_ENGINE=mediaconvert: the role that MediaConvert reads and writes the bucket with,
+# the queue that the jobs go to, and what this installation is called: of two that share a queue
+# each hears of its own jobs only.
+MEDIACONVERT_ROLE_ARN = env("MEDIACONVERT_ROLE_ARN", default="")
+MEDIACONVERT_QUEUE_ARN = env("MEDIACONVERT_QUEUE_ARN", default="")
+MEDIACONVERT_ENV = env("MEDIACONVERT_ENV", default="") or urlsplit(SITE_URL).hostname or "localhost"
 
 # --- Notices ----------------------------------------------------------------------------------
 

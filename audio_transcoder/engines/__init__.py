@@ -6,8 +6,12 @@ from datetime import datetime
 
 from audio_transcoder.engines.base import Engine, JobReport
 from audio_transcoder.engines.elastic import ElasticTranscoder
+from audio_transcoder.engines.mediaconvert import MediaConvert
 
-ENGINES: dict[str, type[Engine]] = {"elastic": ElasticTranscoder}
+ENGINES: dict[str, type[Engine]] = {
+    "elastic": ElasticTranscoder,
+    "mediaconvert": MediaConvert,
+}
 
 READ_OFTEN = tuple(name for name, engine in ENGINES.items() if engine.is_read_often)
 

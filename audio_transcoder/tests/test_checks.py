@@ -66,6 +66,52 @@ def test_d8_a_wrong_setting_is_refused_with_a_hint(settings, name, value, number
     assert ids() == [f"audio.{number}"]
 
 
+@pytest.fixture
+def mediaconvert(settings):
+    """Settings under which MediaConvert takes the jobs."""
+    settings.TRANSCODER_ENGINE = "mediaconvert"
+    settings.AWS_STORAGE_BUCKET_NAME = "files"
+    settings.AWS_REGION = "eu-west-1"
+    settings.MEDIACONVERT_ROLE_ARN = "arn:aws:iam::111122223333:role/service/app-mediaconvert"
+    settings.MEDIACONVERT_QUEUE_ARN = "arn:aws:mediaconvert:eu-west-1:111122223333:queues/Default"
+    settings.SNS_TOPIC_ARN = [TOPIC, "arn:aws:sns:eu-west-1:111122223333:events"]
+    return settings
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [None, "https://s3.eu-west-1.amazonaws.com", "https://s3.dualstack.eu-west-1.amazonaws.com"],
+)
+def test_d8_mediaconvert_with_all_it_needs_is_fine(mediaconvert, endpoint):
+    mediaconvert.AWS_S3_ENDPOINT_URL = endpoint
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "number"),
+    [
+        ("AWS_STORAGE_BUCKET_NAME", "", "E020"),
+        ("MEDIACONVERT_ROLE_ARN", "", "E021"),
+        ("MEDIACONVERT_ROLE_ARN", "app-mediaconvert", "E021"),
+        ("MEDIACONVERT_QUEUE_ARN", "", "E022"),
+        ("MEDIACONVERT_QUEUE_ARN", "Default", "E022"),
+        ("AWS_REGION", "eu-central-1", "E022"),
+        ("MEDIACONVERT_ROLE_ARN", "arn:aws:iam::444455556666:role/another-accounts", "E022"),
+        ("AWS_S3_ENDPOINT_URL", "https://s3.example.org", "E023"),
+        ("AWS_S3_ENDPOINT_URL", "http://127.0.0.1:9000", "E023"),
+        ("AWS_S3_ENDPOINT_URL", "https://s3.amazonaws.com.example.org", "E023"),
+        ("MEDIACONVERT_ENV", "", "E024"),
+        ("MEDIACONVERT_ENV", "straße", "E024"),
+        ("SNS_TOPIC_ARN", [TOPIC], "W020"),
+    ],
+)
+def test_d8_mediaconvert_without_what_it_needs_is_refused_with_a_hint(
+    mediaconvert, name, value, number
+):
+    setattr(mediaconvert, name, value)
+    assert ids() == [f"audio.{number}"]
+
+
 def test_d8_an_empty_list_of_topics_is_refused(settings):
     settings.SNS_TOPIC_ARN = []
     assert ids() == ["audio.E009"]

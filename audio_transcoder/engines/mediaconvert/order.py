@@ -1,0 +1,192 @@
+"""From an order to a CreateJob request, or to a refusal before anything is sent.
+
+Source: MediaConvert API 2017-08-29, CreateJob; User Guide, "Supported input formats" and
+"Setting up timecodes".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from audio_transcoder.engines.base import Clip, Source, TranscoderRejected
+from audio_transcoder.formats import Format, MediaConvertGroup
+
+# UserMetadata members, which every event repeats: whose job it is, and which.
+ENV = "env"
+OUR_ID = "transcode_job"
+
+_PCM = ("pcm_s", "pcm_u", "pcm_f")
+# Sound without pictures that is documented as an input: FFmpeg's names of containers, and how its
+# names of their codecs begin. Missing: AIFF, ALAC, APE, WavPack, DSD, and all that is not listed.
+READABLE: dict[str, tuple[str, ...]] = {
+    "wav": (*_PCM, "gsm"),
+    "flac": ("flac",),
+    "mp3": ("mp3",),
+    "mov": ("aac", "flac", *_PCM),
+    "aac": ("aac",),
+    "ogg": ("vorbis", "opus", "flac"),
+    "matroska": ("flac", "opus"),
+    "asf": ("wmav1", "wmav2", "wmapro"),
+    "mpegts": ("mp2", *_PCM, "pcm_bluray"),
+}
+# Bytes: sizes in a RIFF file have 32 bits, and its header needs some of them.
+RIFF_LIMIT = 2**32 - 4096
+# Hours of a timecode go up to 24.
+CLIP_LIMIT_MS = 25 * 3600 * 1000
+
+
+def request(
+    *,
+    our_id: str,
+    env: str,
+    role: str,
+    queue: str,
+    bucket: str,
+    source: Source,
+    outputs: Sequence[tuple[str, Format]],
+    clip: Clip | None = None,
+) -> dict[str, Any]:
+    """Return the parameters of CreateJob. Raises TranscoderRejected for what it cannot do."""
+    refuse(source, [format for _key, format in outputs], clip)
+    return {
+        "Role": role,
+        "Queue": queue,
+        "ClientRequestToken": our_id,  # remembered for a minute: the same order is the same job
+        "UserMetadata": {ENV: env, OUR_ID: our_id},
+        "Settings": {
+            "TimecodeConfig": {"Source": "ZEROBASED"},
+            "Inputs": [_input(f"s3://{bucket}/{source.key}", outputs, clip)],
+            "OutputGroups": [
+                _group(format.name, f"s3://{bucket}/{key}", format.mediaconvert)
+                for key, format in outputs
+            ],
+        },
+    }
+
+
+def refuse(source: Source, formats: Sequence[Format], clip: Clip | None) -> None:
+    """Raise TranscoderRejected if MediaConvert cannot make ``formats`` of ``source``.
+
+    What is not known of the source is not held against it.
+    """
+    codecs = READABLE.get(source.container, ())
+    if source.container and source.codec and not source.codec.startswith(codecs):
+        raise TranscoderRejected(
+            "unsupported_here", f"MediaConvert does not read {source.codec} in {source.container}."
+        )
+    for format in formats:
+        channels = format.mediaconvert.max_channels
+        if (source.channels or 0) > channels:
+            raise TranscoderRejected(
+                "unsupported_here",
+                f"{format.label} from MediaConvert has {channels} channels at most, "
+                f"the source has {source.channels}.",
+            )
+        size = _riff_bytes(format.mediaconvert, _duration_ms(source, clip))
+        if size > RIFF_LIMIT:
+            raise TranscoderRejected(
+                "too_long", f"A {format.label} of {size} bytes is more than a RIFF file can hold."
+            )
+    if clip and clip.start_ms + (clip.duration_ms or 0) >= CLIP_LIMIT_MS:
+        raise TranscoderRejected("too_long", "MediaConvert cannot cut beyond 25 hours.")
+
+
+def output_key(group: dict[str, Any], output: dict[str, Any], bucket: str) -> str:
+    """Return the key that a job's settings give to an output, ``""`` if they do not say.
+
+    Source: "Specifying output destinations": Destination + NameModifier + "." + Extension.
+    """
+    settings = group.get("OutputGroupSettings", {})
+    destination = settings.get(_member(settings.get("Type", "")), {}).get("Destination", "")
+    start, extension = f"s3://{bucket}/", output.get("Extension")
+    if not destination.startswith(start) or not extension:
+        return ""
+    name = f"{destination.removeprefix(start)}{output.get('NameModifier', '')}"
+    return f"{name.replace('$$', '$')}.{extension}"
+
+
+def _input(uri: str, outputs: Sequence[tuple[str, Format]], clip: Clip | None) -> dict[str, Any]:
+    one: dict[str, Any] = {
+        "FileInput": uri,
+        "TimecodeSource": "ZEROBASED",
+        "AudioSelectors": {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}},
+    }
+    if any(output.video for _key, format in outputs for output in format.mediaconvert.outputs):
+        one["VideoSelector"] = {}
+    if clip:
+        one["InputClippings"] = [_clipping(clip)]
+    return one
+
+
+def _group(name: str, uri: str, group: MediaConvertGroup) -> dict[str, Any]:
+    """Return an OutputGroup whose file, or whose playlist, is stored exactly at ``uri``."""
+    stem, _dot, extension = uri.rpartition(".")
+    destination = stem.removesuffix(group.outputs[0].modifier)
+    is_file = group.type == "FILE_GROUP_SETTINGS"  # other groups name their files themselves
+    outputs = []
+    for entry in group.outputs:
+        output: dict[str, Any] = {"ContainerSettings": entry.container}
+        if entry.video:
+            output["VideoDescription"] = entry.video
+        if entry.audio:
+            output["AudioDescriptions"] = [
+                {"AudioSourceName": "Audio Selector 1", "CodecSettings": entry.audio}
+            ]
+        if entry.settings:
+            output["OutputSettings"] = entry.settings
+        if entry.modifier:
+            output["NameModifier"] = _literal(entry.modifier)
+        if is_file:
+            output["Extension"] = extension
+        outputs.append(output)
+    return {
+        "Name": name,
+        "OutputGroupSettings": {
+            "Type": group.type,
+            _member(group.type): {"Destination": _literal(destination), **group.settings},
+        },
+        "Outputs": outputs,
+    }
+
+
+def _member(group_type: str) -> str:
+    """Return where a group's settings stand: ``FILE_GROUP_SETTINGS`` is ``FileGroupSettings``."""
+    return "".join(word.title() for word in group_type.split("_"))
+
+
+def _literal(text: str) -> str:
+    # $…$ stands for dates, names and the like.
+    return text.replace("$", "$$")
+
+
+def _clipping(clip: Clip) -> dict[str, str]:
+    clipping = {"StartTimecode": _timecode(clip.start_ms)}
+    if clip.duration_ms is not None:
+        clipping["EndTimecode"] = _timecode(clip.start_ms + clip.duration_ms)
+    return clipping
+
+
+def _timecode(ms: int) -> str:
+    """Return ``HH:MM:SS:FF``. Where there are no frames, FF are hundredths of a second."""
+    seconds, hundredths = divmod(round(ms / 10), 100)
+    minutes, second = divmod(seconds, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{second:02}:{hundredths:02}"
+
+
+def _duration_ms(source: Source, clip: Clip | None) -> int:
+    """Return how much sound comes out; 0 if that is not known."""
+    if clip and clip.duration_ms is not None:
+        return clip.duration_ms
+    return max(0, (source.duration_ms or 0) - (clip.start_ms if clip else 0))
+
+
+def _riff_bytes(group: MediaConvertGroup, duration_ms: int) -> int:
+    """Return the size of the largest RIFF file in ``group``, 0 if there is none."""
+    waves = [(output.audio or {}).get("WavSettings", {}) for output in group.outputs]
+    return max(
+        duration_ms * wave["SampleRate"] * wave["Channels"] * wave["BitDepth"] // 8000
+        if wave.get("Format") == "RIFF"
+        else 0
+        for wave in waves
+    )
