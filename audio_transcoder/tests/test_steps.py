@@ -252,6 +252,16 @@ def test_a_deletion_removes_objects_and_goes_when_all_is_clear(engine, settings)
     assert not Deletion.objects.exists()
 
 
+def test_the_engine_is_asked_to_stop_a_running_job_of_a_deleted_file(engine):
+    job = make_job()
+    engine.reports[job.engine_id] = JobReport(
+        engine_id=job.engine_id, status="Progressing", at=timezone.now()
+    )
+    job.audio_file.delete()
+    steps.delete()
+    assert engine.orders == [f"cancel {job.engine_id}"]
+
+
 def test_s8_an_upload_that_was_stored_but_never_committed_is_removed(engine):
     note = Deletion.objects.create(
         prefixes=["uploads/x/"], next_step_at=timezone.now() + timedelta(hours=1)
