@@ -524,14 +524,18 @@ def _as_asked(kept: Kept) -> dict[str, str]:
     return {name: value for name, value in asked.items() if value}
 
 
+def _answer(error: BucketError) -> dict[str, Any]:
+    """Return what S3 answered; nothing when it did not answer (botocore then has None there)."""
+    return getattr(error.__cause__, "response", None) or {}
+
+
 def _status(error: BucketError) -> int:
-    response = getattr(error.__cause__, "response", {})
-    return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return _answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
 def error_code(error: BucketError) -> str:
     """Return S3's own code of what went wrong, or the empty text."""
-    return getattr(error.__cause__, "response", {}).get("Error", {}).get("Code", "")
+    return _answer(error).get("Error", {}).get("Code", "")
 
 
 def is_conflict(error: BucketError) -> bool:

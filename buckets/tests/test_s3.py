@@ -1,17 +1,31 @@
 """What only a bucket at the other end of a wire has to stand."""
 
 import contextlib
+import json
 import time
 import urllib.error
 import urllib.request
+from dataclasses import astuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 from boto3.s3.transfer import TransferConfig
 
 import buckets.s3
 from buckets import BucketDenied, BucketMissing, BucketUnavailable, Kept, ObjectExists
-from tests.faulty_proxy import cut_off, internal_error, lose_answer, refuse, reset, say, slow_down
+from buckets.tests.s3_server import REGION
+from tests.faulty_proxy import (
+    cut_off,
+    hang,
+    internal_error,
+    lose_answer,
+    refuse,
+    reset,
+    say,
+    slow_down,
+)
+from tests.system import wait_for
 
 pytest_plugins = ["buckets.tests.s3_server"]
 
@@ -53,7 +67,9 @@ def put(bucket, key, path, **more):
     bucket.put(key, path, content_type="audio/wav", **more)
 
 
-RADOSGW = pytest.param("radosgw", marks=pytest.mark.s3)
+on_radosgw = pytest.mark.parametrize(
+    "s3", [pytest.param("radosgw", marks=pytest.mark.s3)], indirect=True
+)
 only_on_moto = pytest.mark.parametrize("s3", ["moto"], indirect=True)
 
 
@@ -152,7 +168,7 @@ def test_several_may_have_the_same_permission(bucket, s3, sound):
     assert [value for value in sent if value] == [f'uri="{ALL_USERS}", {address}']
 
 
-@pytest.mark.parametrize("s3", [RADOSGW], indirect=True)
+@on_radosgw
 def test_a_grant_to_nobody_is_denied(bucket, s3, sound):
     with pytest.raises(BucketDenied):
         put(bucket, "song.wav", sound, kept=Kept(grants=(("GrantRead", 'id="nobody"'),)))
@@ -300,6 +316,62 @@ def test_s1_a_store_that_is_gone_is_said_to_be_gone_within_five_seconds(bucket, 
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("method", ["PUT", "GET", "HEAD"])
+def test_s1_a_store_that_hangs_is_given_up(bucket, s3, monkeypatch, small, method, tmp_path):
+    put(bucket, "song.wav", small)
+    monkeypatch.setattr(buckets.s3, "READ_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(buckets.s3, "_FETCH_ATTEMPTS", 1)
+    buckets.s3._built_client.cache_clear()
+    s3.proxy.meet(hang, method, times=buckets.s3.ATTEMPTS)
+    calls = {
+        "PUT": lambda: put(bucket, "other.wav", small),
+        "GET": lambda: bucket.fetch("song.wav", tmp_path / "fetched"),
+        "HEAD": lambda: bucket.stat("song.wav"),
+    }
+    try:
+        with pytest.raises(BucketUnavailable):
+            calls[method]()
+    finally:
+        buckets.s3._built_client.cache_clear()
+    assert not (tmp_path / "fetched").exists()
+
+
+@on_radosgw
+def test_s4_wrong_keys_are_denied_and_stand_in_no_error(bucket, s3, monkeypatch, small):
+    wrong = [(s3.keys.access_key_id, "wrong-secret"), ("AKIANOBODY", "wrong-secret")]
+    for key_id, secret in [*wrong, astuple(s3.others[0])[:2]]:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key_id)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+        buckets.s3._built_client.cache_clear()
+        try:
+            for call in (lambda: put(bucket, "a", small), lambda: bucket.stat("a"), bucket.check):
+                with pytest.raises(BucketDenied) as raised:
+                    call()
+                assert key_id not in str(raised.value)
+                assert secret not in str(raised.value)
+        finally:
+            buckets.s3._built_client.cache_clear()
+
+
+@on_radosgw
+def test_s5_a_policy_against_writing_fails_the_check(bucket, s3, client, small):
+    put(bucket, "song.wav", small)
+    bucket.check()
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": f"arn:aws:s3:::{bucket.name}/*",
+    }
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    client.put_bucket_policy(Bucket=bucket.name, Policy=json.dumps(policy))
+    with pytest.raises(BucketDenied):
+        bucket.check()
+    with pytest.raises(BucketDenied):
+        put(bucket, "other.wav", small)
+    assert bucket.open("song.wav").read() == b"sound"
+
+
 def test_s5_a_missing_or_impossible_bucket_fails_its_check(s3):
     for name in ("no-such-bucket", "not a name!"):
         with pytest.raises(BucketMissing):
@@ -384,6 +456,40 @@ def test_s17_without_a_signature_there_is_nothing_to_see(bucket, small):
         urllib.request.urlopen(link.partition("?")[0])  # noqa: S310 - our own server
     with contextlib.closing(refused.value):
         assert refused.value.code == 403
+
+
+@on_radosgw
+def test_s9_a_link_that_ran_out_is_refused_and_a_fresh_one_works(bucket, s3, settings, small):
+    put(bucket, "song.wav", small)
+    settings.AWS_QUERYSTRING_EXPIRE = 1
+    link = link_to(bucket)
+    wait_for(lambda: status_of(link) == 403, "the end of the link", 10)
+    settings.AWS_QUERYSTRING_EXPIRE = 60
+    assert status_of(link_to(bucket)) == 200
+
+
+@on_radosgw
+def test_s17_a_link_that_was_changed_is_refused(bucket, s3, small):
+    put(bucket, "song.wav", small)
+    put(bucket, "other.wav", small)
+    link = link_to(bucket)
+    assert status_of(link) == 200
+    for old, new in (
+        ("song.wav", "other.wav"),
+        ("X-Amz-Expires=3600", "X-Amz-Expires=36000"),
+        ("audio%2Fwav", "text%2Fhtml"),
+        (f"%2F{REGION}%2F", "%2Fus-west-2%2F"),
+    ):
+        assert old in link
+        assert status_of(link.replace(old, new)) == 403, new
+
+
+def link_to(bucket):
+    return bucket.link("song.wav", filename="a", content_type="audio/wav", inline=False)
+
+
+def status_of(link):
+    return requests.get(link, timeout=10).status_code
 
 
 def test_links_to_amazon_are_signed_for_the_buckets_own_region(bucket, settings):
