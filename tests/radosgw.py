@@ -174,10 +174,7 @@ class S3Server:
         name = f"user{self._users}"
         key_id = f"AKIATESTS{self._users:03}{uuid.uuid4().hex[:8].upper()}"
         keys = Keys(key_id, uuid.uuid4().hex, name)
-        self._run(
-            "radosgw-admin",
-            "-n",
-            _ADMIN,
+        self._admin(
             "user",
             "create",
             f"--uid={name}",
@@ -187,6 +184,13 @@ class S3Server:
             f"--secret-key={keys.secret_access_key}",
         )
         return keys
+
+    def shut_out(self, keys: Keys) -> None:
+        """Refuse whatever this user asks for, until ``let_in``."""
+        self._admin("user", "suspend", f"--uid={keys.user_id}")
+
+    def let_in(self, keys: Keys) -> None:
+        self._admin("user", "enable", f"--uid={keys.user_id}")
 
     def client(self, keys: Keys, *, url: str | None = None, **config: Any) -> BaseClient:
         """Return a boto3 client that signs with ``keys``; ``url`` when a proxy stands between."""
@@ -242,6 +246,9 @@ class S3Server:
         self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", store)
         self._run("ceph", "osd", "crush", "add", "osd.0", "1.0", "host=tests", "root=default")
         self._store.append(self._daemon("ceph-osd", "-f", "-i", "0"))
+
+    def _admin(self, *command: str) -> None:
+        self._run("radosgw-admin", "-n", _ADMIN, *command)
 
     def _run(self, *command: str) -> str:
         done = subprocess.run(

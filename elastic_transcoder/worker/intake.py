@@ -58,6 +58,8 @@ def take(in_hand: JobInHand, bucket_name: str, examiner: Examiner, *, share: flo
         except buckets.BucketError as error:
             with in_hand.unless_later(error):
                 raise Failed(failures.of_input_bucket(error, bucket.name, key)) from error
+        if path.stat().st_size != sizes[key]:  # what was cut short may still be sound
+            in_hand.wait_or_fail(f"{key!r} came with another size than the store had said")
     sounds = _look(in_hand, examiner, paths)
     _describe(in_hand, keys, paths, sounds)
     taken = [
