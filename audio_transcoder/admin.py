@@ -12,6 +12,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from audio_transcoder import direct_uploads
 from audio_transcoder.models import (
     AudioFile,
     DeletedJob,
@@ -20,6 +21,7 @@ from audio_transcoder.models import (
     Rendition,
     StorageAccount,
     TranscodeJob,
+    Upload,
 )
 
 User = get_user_model()
@@ -126,6 +128,29 @@ class DeletionAdmin(RowsWrittenByUs):
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
+
+
+@admin.register(Upload)
+class UploadAdmin(RowsWrittenByUs):
+    """Direct uploads; to abort one here removes what the bucket has of it."""
+
+    list_display = [
+        "file_name", "owner", "size_bytes", "created_at", "touched_at", "finished_at", "aborted_at",
+    ]  # fmt: skip
+    list_select_related = ["owner"]
+    list_filter = ["created_at"]
+    search_fields = ["code", "file_code", "file_name", "owner__username"]
+    actions = ["abort"]
+    show_full_result_count = False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    @admin.action(description=_("Abort"))
+    def abort(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
+        for upload in queryset:
+            direct_uploads.abort(upload)
+        self.message_user(request, _("Aborted, as far as they were unfinished."))
 
 
 @admin.register(ReceivedNotice)

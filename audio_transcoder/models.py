@@ -588,6 +588,89 @@ class Rendition(models.Model):
         return reverse("audio:listen", args=[self.audio_file.code, self.code])
 
 
+class UploadQuerySet(models.QuerySet["Upload"]):
+    def unfinished(self) -> UploadQuerySet:
+        return self.filter(finished_at=None, aborted_at=None)
+
+
+class Upload(models.Model):
+    """A file on its way straight into the bucket, past the web process: in parts, or by one form.
+
+    Its object's key is that of the audio file that it becomes.
+    """
+
+    # Without a part for so long it is aborted.
+    LIFE = timedelta(hours=24)
+    # What is finished or aborted is remembered, so that a second call is answered as the first.
+    KEPT_FOR = timedelta(hours=24)
+
+    code = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    # None: the person is gone; the step then aborts it.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="uploads",
+    )
+    file_code = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    store_id = models.CharField(max_length=1024, blank=True)  # the bucket's own; empty: by form
+    part_bytes = models.PositiveBigIntegerField()
+    # What was declared when it began.
+    size_bytes = models.PositiveBigIntegerField()
+    file_name = models.CharField(max_length=255)
+    name = models.CharField(max_length=255, blank=True)
+    formats = models.JSONField()
+    media_type = models.CharField(max_length=100)
+    # The page's own mark of the file: the same again goes on where it stopped.
+    fingerprint = models.CharField(max_length=255, blank=True)
+    token = models.UUIDField(default=uuid.uuid4, editable=False)  # as AudioFile.upload_token
+    created_at = models.DateTimeField(default=timezone.now)
+    touched_at = models.DateTimeField(default=timezone.now)  # last time a part was asked for
+    next_step_at = models.DateTimeField(default=timezone.now, db_index=True)  # the step's look
+    attempts = models.PositiveIntegerField(default=0)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    aborted_at = models.DateTimeField(null=True, blank=True)
+    # None although it is finished: the file was deleted since.
+    audio_file = models.ForeignKey(
+        AudioFile, on_delete=models.SET_NULL, null=True, blank=True, related_name="uploads"
+    )
+
+    objects = UploadQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # A page asks for the uploads of one person.
+            models.Index(fields=["owner", "-created_at"], name="upload_of_person")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.file_name} {self.code}"
+
+    @property
+    def key(self) -> str:
+        return keys.bucket_key(f"uploads/{self.file_code}/source")
+
+    @property
+    def is_by_form(self) -> bool:
+        return not self.store_id
+
+    @property
+    def is_open(self) -> bool:
+        return self.finished_at is None and self.aborted_at is None
+
+    @property
+    def part_count(self) -> int:
+        return -(-self.size_bytes // self.part_bytes)
+
+    def size_of_part(self, number: int) -> int:
+        """Return the bytes of part ``number``, counted from 1; 0 where there is no such part."""
+        if not 0 < number <= self.part_count:
+            return 0
+        return min(self.part_bytes, self.size_bytes - (number - 1) * self.part_bytes)
+
+
 class Deletion(models.Model):
     """Objects that must go. Done, and gone itself, when nothing is left to remove."""
 

@@ -353,7 +353,8 @@ NUDGE_DIR = DATA_DIR / "nudges"
 
 # Static files may have a host of their own.
 _static_hosts = [f"https://{AWS_S3_CUSTOM_DOMAIN}"] if STATIC_ON_S3 and AWS_S3_CUSTOM_DOMAIN else []
-# Sound on S3 is played from a redirect to the bucket: by host name or by path, as boto3 chooses.
+# Sound on S3 is played from a redirect to the bucket, and uploaded straight into it: by host name
+# or by path, as boto3 chooses.
 _media_hosts = []
 if AWS_STORAGE_BUCKET_NAME:
     _s3 = urlsplit(AWS_S3_ENDPOINT_URL or f"https://s3.{AWS_S3_REGION_NAME}.amazonaws.com")
@@ -366,6 +367,7 @@ CONTENT_SECURITY_POLICY = {
         "default-src": ["'self'", *_static_hosts],
         "img-src": ["'self'", "data:", *_static_hosts],
         "media-src": ["'self'", *_media_hosts],
+        "connect-src": ["'self'", *_media_hosts],
         "object-src": ["'none'"],
         "base-uri": ["'none'"],
         "form-action": ["'self'"],

@@ -12,7 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from audio_transcoder import arrivals, removal, settling, uploads
+from audio_transcoder import arrivals, direct_uploads, removal, settling, uploads
 from audio_transcoder.engines import READ_OFTEN
 from audio_transcoder.engines.base import TranscoderError, TranscoderRejected, TranscoderUnavailable
 from audio_transcoder.health import has_its_workers
@@ -104,6 +104,12 @@ def _give_up_on_silent_engines() -> None:
     too_old = timezone.now() - TranscodeJob.ENGINE_LIMIT
     for job in TranscodeJob.objects.unfinished().filter(asked_since__lt=too_old):
         settling.fail(job, reason="engine_down", detail="no answer for 24 hours")
+
+
+@step("uploads", runs_in="steps")
+def finish_uploads() -> datetime | None:
+    """Finish direct uploads that are there, abort forgotten ones; return when to look again."""
+    return direct_uploads.work_off_due()
 
 
 @step("examine", runs_in="steps")

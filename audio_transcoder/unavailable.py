@@ -23,6 +23,8 @@ MACHINE_PREFIX = "/2012-09-25/"
 MACHINE_PATHS = ("/transcode-complete/", "/health/")
 
 REASON = "storage_down"
+# Only scripts call these, and read JSON.
+SCRIPTS_PREFIX = "/audio/uploads/"
 # Seconds for Retry-After.
 DATABASE_AGAIN_S = 5
 STORE_AGAIN_S = 60
@@ -77,8 +79,10 @@ def _answer(request: HttpRequest, sentence: str, again_s: int) -> HttpResponse:
     if is_machine_path(request.path_info):
         headers["x-amzn-ErrorType"] = "ServiceUnavailable"
         response: HttpResponse = JsonResponse({"message": sentence}, status=503, headers=headers)
-    elif request.headers.get("Accept", "").startswith("application/json"):
-        # The upload script reads this.
+    elif request.path_info.startswith(SCRIPTS_PREFIX) or request.headers.get(
+        "Accept", ""
+    ).startswith("application/json"):
+        # The upload scripts read this.
         body = {"reason": REASON, "message": sentence}
         response = JsonResponse(body, status=503, headers=headers)
     else:

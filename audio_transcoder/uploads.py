@@ -19,12 +19,12 @@ from django.core.files.uploadhandler import (
     TemporaryFileUploadHandler,
 )
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 from django.http import multipartparser
 from django.utils import timezone
 
 from audio_transcoder import names
-from audio_transcoder.models import AudioFile, Deletion, source_name
+from audio_transcoder.models import AudioFile, Deletion, Upload, source_name
 from buckets import BucketUnavailable
 from sound.probe import Sound
 
@@ -53,11 +53,15 @@ class HashingUploadHandler(TemporaryFileUploadHandler):
     """Writes the one expected file to DATA_DIR/tmp and hashes it on the way.
 
     The file it hands out has ``sha256`` (hex digits). Memory does not grow with the file. Raises
-    UploadTooLarge beyond ``settings.UPLOAD_MAX_BYTES``; other file fields are thrown away.
+    UploadTooLarge beyond ``limit_bytes``; other file fields are thrown away.
     """
 
     FIELD = "mp3_file"
     _received = 0  # by all files of the request together
+
+    @property
+    def limit_bytes(self) -> int:
+        return settings.UPLOAD_MAX_BYTES
 
     def new_file(self, field_name: str, *args: object, **kwargs: object) -> None:
         FileUploadHandler.new_file(self, field_name, *args, **kwargs)
@@ -71,7 +75,7 @@ class HashingUploadHandler(TemporaryFileUploadHandler):
         if not self._is_wanted:
             return
         self._received += len(raw_data)
-        if self._received > settings.UPLOAD_MAX_BYTES:
+        if self._received > self.limit_bytes:
             self.file.close()
             raise UploadTooLarge
         self._hash.update(raw_data)
@@ -155,22 +159,34 @@ def is_flood(owner: AbstractBaseUser) -> bool:
     a_minute_ago = timezone.now() - timedelta(minutes=1)
     limit = settings.UPLOADS_PER_MINUTE
     recent = AudioFile.objects.filter(owner=owner, created_at__gt=a_minute_ago)
-    return bool(limit) and recent.count() >= limit
+    # Those that are on their way; one that has arrived is a file.
+    coming = Upload.objects.filter(owner=owner, created_at__gt=a_minute_ago, audio_file=None)
+    return bool(limit) and recent.count() + coming.count() >= limit
 
 
-def check_quota(owner: AbstractBaseUser, size_bytes: int) -> None:
-    """Raise OverQuota if ``owner`` may not keep another file of this size."""
+def check_quota(
+    owner: AbstractBaseUser, size_bytes: int, *, coming: QuerySet[Upload] | None = None
+) -> None:
+    """Raise OverQuota if ``owner`` may not keep another file of this size.
+
+    ``coming``: uploads that count as if they had arrived.
+    """
     files = AudioFile.objects.filter(owner=owner)
-    if settings.QUOTA_FILES and files.count() >= settings.QUOTA_FILES:
+    more = 0 if coming is None else coming.count()
+    if settings.QUOTA_FILES and files.count() + more >= settings.QUOTA_FILES:
         raise OverQuota
     if settings.QUOTA_BYTES:
-        used = files.aggregate(total=Sum("size_bytes"))["total"] or 0
+        used = _bytes_of(files) + (0 if coming is None else _bytes_of(coming))
         if used + size_bytes > settings.QUOTA_BYTES:
             raise OverQuota
     if settings.QUOTA_FILES_PER_DAY:
         today = files.filter(created_at__gt=timezone.now() - timedelta(days=1))
-        if today.count() >= settings.QUOTA_FILES_PER_DAY:
+        if today.count() + more >= settings.QUOTA_FILES_PER_DAY:
             raise OverQuota
+
+
+def _bytes_of(rows: QuerySet[AudioFile] | QuerySet[Upload]) -> int:
+    return rows.aggregate(total=Sum("size_bytes"))["total"] or 0
 
 
 def _take_back(note: Deletion) -> None:

@@ -6,7 +6,7 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from audio_transcoder import views
+from audio_transcoder import upload_views, views
 from audio_transcoder.health import health
 from audio_transcoder.webhook import transcode_complete
 
@@ -18,6 +18,16 @@ audio = (
     [
         path("", views.library, name="list"),
         path("upload/", views.UploadAudioFileView.as_view(), name="upload"),
+        # In the shape of Uppy's plugin "AwsS3": no slashes at the end.
+        path("uploads/s3/multipart", upload_views.begin, name="begin-upload"),
+        path("uploads/s3/multipart/<str:code>", upload_views.one, name="upload-parts"),
+        path("uploads/s3/multipart/<str:code>/complete", upload_views.complete, name="complete"),
+        path("uploads/s3/multipart/<str:code>/<str:number>", upload_views.sign, name="sign-part"),
+        path("uploads/s3/params", upload_views.params, name="upload-params"),
+        path("uploads/s3/arrived", upload_views.arrived, name="upload-arrived"),
+        path("uploads/open/", upload_views.open_uploads, name="open-uploads"),
+        path("uploads/parts/<str:token>/", upload_views.put_part, name="put-part"),
+        path("uploads/forms/<str:token>/", upload_views.post_form, name="post-form"),
         path("<uuid:code>/", views.detail, name="detail"),
         path("<uuid:code>/state/", views.file_state, name="state"),
         path("<uuid:code>/row/", views.library_row, name="row"),

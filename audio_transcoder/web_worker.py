@@ -14,7 +14,8 @@ from gunicorn import util
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
 
-UPLOAD_PATH = "/audio/upload/"
+# Below these a body may take hours to arrive; whatever else is sent to us is short.
+UPLOAD_PATHS = ("/audio/upload/", "/audio/uploads/parts/", "/audio/uploads/forms/")
 
 
 class ClientSocket(socket.socket):
@@ -90,16 +91,17 @@ class PatientWorker(ThreadWorker):
         return keep
 
     def handle_request(self, request: Any, connection: Connection) -> bool:
-        # An upload may take hours; whatever else is sent to us is short.
-        is_upload = request.path == UPLOAD_PATH
+        is_upload = request.path.startswith(UPLOAD_PATHS)
         connection.sock.whole_until = (
             None if is_upload else time.monotonic() + settings.CLIENT_BODY_S
         )
         return super().handle_request(request, connection)
 
 
-# Confirming an address and setting a new password have their token in the path.
-_TOKEN = re.compile(r"^(/accounts/(?:confirm-email|password/reset/key)/)[^/]+")
+# Confirming an address, setting a new password and sending a part have their token in the path.
+_TOKEN = re.compile(
+    r"^(/accounts/(?:confirm-email|password/reset/key)/|/audio/uploads/(?:parts|forms)/)[^/]+"
+)
 
 
 class AccessLogger(Logger):

@@ -222,6 +222,8 @@ class FolderParts(FolderBucket):
 
     def _plan(self, key: str, table: int) -> _Plan:
         with self._faults(key):
+            if os.fstat(table).st_nlink == 0:  # completed or aborted since it was opened
+                raise self._no_upload(key)
             head = os.pread(table, _HEAD.size, 0)
         if len(head) < _HEAD.size:
             raise BucketUnavailable("the table of its parts is broken", bucket=self.name, key=key)

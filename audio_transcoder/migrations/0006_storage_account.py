@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audio_transcoder", "0002_cache_table"),
+        ("audio_transcoder", "0004_uploads"),
         ("auth", "0012_alter_user_first_name_max_length"),
     ]
 

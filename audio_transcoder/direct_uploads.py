@@ -1,0 +1,477 @@
+"""Uploads that go straight into the bucket: begun, sent in parts, finished, or forgotten.
+
+The web process sees declarations and signatures, never the file. What was declared is enforced by
+the signed addresses and by the store's own word at the end; what is in the file is looked at after
+it arrived (``arrivals``).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+import steps
+from audio_transcoder import arrivals, names, uploads
+from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
+from audio_transcoder.models import AudioFile, Deletion, Upload
+from audio_transcoder.reasons import sentence
+from buckets import (
+    BucketError,
+    ObjectInfo,
+    Part,
+    PartsDiffer,
+    PostForm,
+    UploadMissing,
+    bucket,
+    parts,
+)
+from transcode_messages.models import Message
+
+logger = logging.getLogger(__name__)
+
+MIB = 1 << 20
+# Of one upload. S3 takes 10,000 parts of 5 MiB to 5 GiB; a call that names few is a short one, and
+# of large parts more is lost with a connection. Source: S3 User Guide, "Multipart upload limits".
+PART_MIN_BYTES = 8 * MIB
+PARTS_AIMED_AT = 64
+# Of one person.
+OPEN_AT_ONCE = 100
+# Seconds in which a signed address has to be used; a body that has begun may take longer.
+ADDRESS_LIFE_S = 900
+# Without a part for so long, somebody looks whether all are there: the page may have been closed
+# before its last word. Then ever more rarely.
+IDLE = timedelta(minutes=2)
+FORM_IDLE = timedelta(seconds=10)
+LONGEST_IDLE = timedelta(hours=1)
+# Whoever has an upload in hand may die; nobody else acts on it before this has passed.
+IN_HAND = timedelta(seconds=60)
+
+# What people's machines call sound, films, and what they do not know.
+_MEDIA_TYPE = re.compile(
+    r"(?:audio|video)/[a-z0-9][a-z0-9!#$&^_.+-]{0,80}"
+    r"|application/(?:octet-stream|ogg|x-ogg|mp4|mxf|vnd\.ms-asf)"
+)
+_ANY_TYPE = "application/octet-stream"
+
+
+class Refused(Exception):
+    """This is not done; ``reason`` is a code, ``missing`` names parts that are not as they should.
+
+    Reasons beside those of ``audio_transcoder.reasons``: invalid, flood, missing, unknown,
+    size_differs, and what ``upload_views`` adds.
+    """
+
+    def __init__(self, reason: str, *, missing: Sequence[int] = ()) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.missing = list(missing)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What somebody says of a file before it comes."""
+
+    file_name: str
+    name: str
+    size_bytes: int
+    media_type: str
+    formats: tuple[str, ...]
+    fingerprint: str
+    token: uuid.UUID | None
+
+
+def declared(file_name: object, media_type: object, metadata: Mapping[str, object]) -> Declared:
+    """Return what a script declared, of whatever types its JSON was.
+
+    ``metadata`` has ``size``, and may have ``name``, ``formats``, ``fingerprint``, ``token``;
+    anything else is ignored. Raises Refused: invalid, empty, too_large, not_audio.
+    """
+    shown, name = _file_name(file_name), names.clean(_text(metadata.get("name")))
+    size_bytes = _size(metadata.get("size"))
+    kind = _text(media_type).partition(";")[0].strip().lower()
+    if kind and not _MEDIA_TYPE.fullmatch(kind):
+        raise Refused("not_audio")
+    if size_bytes == 0:
+        raise Refused("empty")
+    if size_bytes > settings.UPLOAD_MAX_BYTES:
+        raise Refused("too_large")
+    fingerprint = _text(metadata.get("fingerprint"))
+    return Declared(
+        file_name=shown,
+        # Uppy calls every file by its file name unless somebody changes that.
+        name="" if name == shown else name,
+        size_bytes=size_bytes,
+        media_type=kind or _ANY_TYPE,
+        formats=_formats(metadata.get("formats")),
+        fingerprint="".join(filter(str.isprintable, fingerprint))[:255],
+        token=_token(metadata.get("token")),
+    )
+
+
+def part_bytes(size_bytes: int) -> int:
+    """Return the size of the parts of a file: whole MiB, all alike but the last.
+
+    The page computes the same: it cuts the file before it asks.
+    """
+    return max(PART_MIN_BYTES, math.ceil(size_bytes / PARTS_AIMED_AT / MIB) * MIB)
+
+
+def begin(owner: AbstractBaseUser, said: Declared) -> tuple[Upload, list[Part]]:
+    """Return an upload in parts and what is stored of it: the one that was begun before, or new.
+
+    Raises Refused (flood, quota) and BucketError.
+    """
+    before = _begun_before(owner, said)
+    if before is not None:
+        return before
+    _require_room(owner, said)
+    upload = _row(owner, said, next_step_at=timezone.now() + IDLE)
+    # A process that dies between these two leaves an upload that the bucket's own sweep finds.
+    upload.store_id = parts(settings.MEDIA_BUCKET).begin(
+        upload.key,
+        content_type=said.media_type,
+        size_bytes=said.size_bytes,
+        part_bytes=upload.part_bytes,
+    )
+    upload.save(force_insert=True)
+    return upload, []
+
+
+def begin_by_form(owner: AbstractBaseUser, said: Declared) -> tuple[Upload, PostForm | None]:
+    """Return an upload in one request, and the bucket's form for it; None: it has no address.
+
+    Nobody has to say that it arrived: the step finds it. Raises Refused and BucketError.
+    """
+    _require_room(owner, said)
+    upload = _row(owner, said, next_step_at=timezone.now() + FORM_IDLE)
+    form = parts(settings.MEDIA_BUCKET).form(
+        upload.key,
+        size_bytes=said.size_bytes,
+        content_type=said.media_type,
+        expires_s=ADDRESS_LIFE_S,
+    )
+    upload.save(force_insert=True)
+    return upload, form
+
+
+def sign_part(upload: Upload, number: int) -> str | None:
+    """Return the address that takes part ``number`` of an open upload; None: the bucket has none.
+
+    Raises BucketError.
+    """
+    url = parts(settings.MEDIA_BUCKET).url(
+        upload.key,
+        upload.store_id,
+        number,
+        upload.size_of_part(number),
+        expires_s=ADDRESS_LIFE_S,
+    )
+    now = timezone.now()
+    Upload.objects.unfinished().filter(pk=upload.pk).update(
+        touched_at=now, next_step_at=now + IDLE, attempts=0
+    )
+    return url
+
+
+def stored_parts(upload: Upload) -> list[Part]:
+    """Return the parts that the store has of an open upload. Raises Refused and BucketError."""
+    if upload.is_by_form:
+        return []
+    try:
+        return parts(settings.MEDIA_BUCKET).listed(upload.key, upload.store_id)
+    except UploadMissing as error:
+        raise Refused("unknown") from error
+
+
+def finish(upload: Upload, told: Mapping[int, str] | None = None) -> AudioFile:
+    """Make the object and its rows; return the file, the same one whenever it is asked again.
+
+    ``told``: the ETag of each part, as the sender knows them. Nothing is copied or read: sizes and
+    checksums are the store's. Raises Refused and BucketError: ``missing`` changes nothing, after
+    anything else the upload is over.
+    """
+    if upload.audio_file is not None:
+        return upload.audio_file
+    if not upload.is_open or upload.owner is None or not upload.owner.is_active:
+        raise Refused("unknown")
+    info = _object_of_form(upload) if upload.is_by_form else _object_of_parts(upload, told)
+    if info.size_bytes != upload.size_bytes:
+        logger.warning("upload %s: %d bytes came", upload.code, info.size_bytes)
+        abort(upload)
+        raise Refused("size_differs")
+    try:
+        return _take_in(upload, info)
+    except uploads.OverQuota as error:
+        abort(upload)
+        raise Refused("quota") from error
+
+
+def abort(upload: Upload) -> None:
+    """End an open upload; the step removes what the store has of it."""
+    now = timezone.now()
+    with transaction.atomic():
+        row = Upload.objects.unfinished().filter(pk=upload.pk)
+        row.update(aborted_at=now, next_step_at=now, attempts=0)
+        steps.nudge("uploads")
+
+
+def work_off_due() -> datetime | None:
+    """Finish, abort or tidy up every upload that is due; return when to look again."""
+    due = Upload.objects.filter(next_step_at__lte=timezone.now()).select_related("owner")
+    for upload in due.order_by("next_step_at", "pk"):
+        if steps.stopping():
+            break
+        steps.beat()
+        untouched = Upload.objects.filter(pk=upload.pk, next_step_at=upload.next_step_at)
+        in_hand_until = timezone.now() + IN_HAND
+        if not untouched.update(next_step_at=in_hand_until, attempts=F("attempts") + 1):
+            continue
+        try:
+            _work_off(upload)
+        except BucketError as error:
+            logger.warning("upload %s: not done yet: %s", upload.code, error)
+            _look_again(upload, IDLE)
+    later = Upload.objects.order_by("next_step_at")
+    return later.values_list("next_step_at", flat=True).first()
+
+
+# --- Beginning --------------------------------------------------------------------------------
+
+
+def _begun_before(owner: AbstractBaseUser, said: Declared) -> tuple[Upload, list[Part]] | None:
+    if not said.fingerprint:
+        return None
+    same = Upload.objects.unfinished().filter(
+        owner=owner,
+        size_bytes=said.size_bytes,
+        file_name=said.file_name,
+        fingerprint=said.fingerprint,
+    )
+    for upload in same.exclude(store_id=""):
+        try:
+            stored = stored_parts(upload)
+        except Refused:
+            continue  # the step will see that it is gone
+        # Name and formats as they were said last.
+        Upload.objects.filter(pk=upload.pk).update(name=said.name, formats=list(said.formats))
+        return upload, stored
+    return None
+
+
+def _require_room(owner: AbstractBaseUser, said: Declared) -> None:
+    coming = Upload.objects.unfinished().filter(owner=owner)
+    if uploads.is_flood(owner) or coming.count() >= OPEN_AT_ONCE:
+        raise Refused("flood")
+    try:
+        uploads.check_quota(owner, said.size_bytes, coming=coming)
+    except uploads.OverQuota as error:
+        raise Refused("quota") from error
+
+
+def _row(owner: AbstractBaseUser, said: Declared, *, next_step_at: datetime) -> Upload:
+    # The page's token is one form's; a second file of the same form is a file of its own.
+    is_used = (
+        AudioFile.objects.filter(owner=owner, upload_token=said.token).exists()
+        or Upload.objects.filter(owner=owner, token=said.token).exists()
+    )
+    return Upload(
+        owner=owner,
+        part_bytes=part_bytes(said.size_bytes),
+        size_bytes=said.size_bytes,
+        file_name=said.file_name,
+        name=said.name,
+        formats=list(said.formats),
+        media_type=said.media_type,
+        fingerprint=said.fingerprint,
+        token=uuid.uuid4() if is_used or said.token is None else said.token,
+        next_step_at=next_step_at,
+    )
+
+
+def _text(value: object) -> str:
+    """Return a text as it is, nothing as the empty text. Raises Refused for anything else."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Refused("invalid")
+    return value
+
+
+def _file_name(value: object) -> str:
+    raw = _text(value)
+    shown = names.clean(raw)
+    if not raw.strip("."):  # as no file in a form: nothing, "." and ".."
+        raise Refused("invalid")
+    return shown or "untitled"
+
+
+def _size(value: object) -> int:
+    # In an address, or as some scripts send it, a number is a text.
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 20:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise Refused("invalid")
+
+
+def _formats(value: object) -> tuple[str, ...]:
+    if value is None or value == "":
+        return DEFAULT_FORMATS
+    wanted = value.split(",") if isinstance(value, str) else value
+    if not isinstance(wanted, list) or not wanted:
+        raise Refused("invalid")
+    found = tuple(dict.fromkeys(_text(one).strip() for one in wanted))
+    if not set(found) <= set(FORMATS):
+        raise Refused("invalid")
+    return found
+
+
+def _token(value: object) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(_text(value))
+    except ValueError:
+        return None
+
+
+# --- Finishing --------------------------------------------------------------------------------
+
+
+def _object_of_form(upload: Upload) -> ObjectInfo:
+    info = bucket(settings.MEDIA_BUCKET).stat(upload.key)
+    if info is None:
+        raise Refused("missing", missing=[1])
+    return info
+
+
+def _object_of_parts(upload: Upload, told: Mapping[int, str] | None) -> ObjectInfo:
+    store = parts(settings.MEDIA_BUCKET)
+    try:
+        stored = store.listed(upload.key, upload.store_id)
+        missing = _not_as_they_should(upload, stored, told)
+        if missing:
+            raise Refused("missing", missing=missing)
+        return store.complete(upload.key, upload.store_id, stored)
+    except PartsDiffer as error:  # one was sent again in between
+        raise Refused("missing", missing=error.numbers) from error
+    except UploadMissing as error:
+        # Completed before, by somebody who could not write the rows any more.
+        info = bucket(settings.MEDIA_BUCKET).stat(upload.key)
+        if info is None:
+            abort(upload)
+            raise Refused("unknown") from error
+        return info
+
+
+def _not_as_they_should(
+    upload: Upload, stored: Sequence[Part], told: Mapping[int, str] | None
+) -> list[int]:
+    found = {part.number: part for part in stored}
+    told = {part.number: part.etag for part in stored} if told is None else told
+    numbers = range(1, upload.part_count + 1)
+    return [
+        number
+        for number in numbers
+        if number not in found
+        or found[number].size_bytes != upload.size_of_part(number)
+        or found[number].etag != told.get(number)
+    ] + sorted({*found, *told} - {*numbers})
+
+
+def _take_in(upload: Upload, info: ObjectInfo) -> AudioFile:
+    """Write the rows, once however many finish at the same moment. Raises Refused, OverQuota."""
+    with transaction.atomic():
+        now = timezone.now()
+        row = Upload.objects.unfinished().filter(pk=upload.pk)
+        if row.update(finished_at=now, next_step_at=now + Upload.KEPT_FOR, attempts=0):
+            audio_file = arrivals.take_in(
+                upload.owner,
+                code=upload.file_code,
+                name=upload.name,
+                file_name=upload.file_name,
+                info=info,
+                formats=upload.formats,
+                token=upload.token,
+            )
+            Upload.objects.filter(pk=upload.pk).update(audio_file=audio_file)
+            _note_removal(upload)
+            return audio_file
+    upload.refresh_from_db()
+    if upload.audio_file is None:  # aborted, or finished and deleted
+        raise Refused("unknown")
+    return upload.audio_file
+
+
+# --- The step ---------------------------------------------------------------------------------
+
+
+def _work_off(upload: Upload) -> None:
+    if not upload.is_open:
+        _tidy_up(upload)
+        return
+    try:
+        finish(upload)
+    except Refused as refusal:
+        logger.info("upload %s: not finished: %s", upload.code, refusal.reason)
+        if refusal.reason == "quota":
+            _tell(upload, refusal.reason)
+        forgotten = upload.touched_at < timezone.now() - Upload.LIFE
+        if refusal.reason != "missing" or forgotten:
+            abort(upload)
+        else:
+            _look_again(upload, FORM_IDLE if upload.is_by_form else IDLE)
+
+
+def _look_again(upload: Upload, first: timedelta) -> None:
+    wait = min(first * 2 ** min(upload.attempts, 10), LONGEST_IDLE)
+    Upload.objects.filter(pk=upload.pk, aborted_at=upload.aborted_at).update(
+        next_step_at=timezone.now() + wait
+    )
+
+
+def _tidy_up(upload: Upload) -> None:
+    """Remove what is left of an upload that is over, at once and once more when it is forgotten.
+
+    An address may have been signed before the end, and used after it.
+    """
+    if upload.aborted_at is not None and upload.store_id:
+        parts(settings.MEDIA_BUCKET).abort(upload.key, upload.store_id)
+    with transaction.atomic():
+        _note_removal(upload)
+        over_since = upload.aborted_at or upload.finished_at or timezone.now()
+        row = Upload.objects.filter(pk=upload.pk)
+        if timezone.now() - over_since >= Upload.KEPT_FOR:
+            row.delete()
+        else:
+            row.update(next_step_at=over_since + Upload.KEPT_FOR)
+
+
+def _note_removal(upload: Upload) -> None:
+    """Have the object removed, unless there is a file that it belongs to."""
+    if not AudioFile.objects.filter(code=upload.file_code).exists():
+        Deletion.objects.create(prefixes=[f"uploads/{upload.file_code}/"])
+        steps.nudge("delete")
+
+
+def _tell(upload: Upload, reason: str) -> None:
+    text = _("Your file {name} could not be kept. {reason}").format(
+        name=upload.name or upload.file_name, reason=sentence(reason)
+    )
+    Message.objects.tell(
+        upload.owner,
+        event=f"upload:{upload.code}:{reason}",
+        about=upload.file_code,
+        level=Message.Level.ERROR,
+        text=text,
+    )
