@@ -238,9 +238,31 @@ AWS_S3_ADDRESSING_STYLE = env("AWS_S3_ADDRESSING_STYLE", default="virtual")
 AWS_QUERYSTRING_EXPIRE = env.int("AWS_QUERYSTRING_EXPIRE", default=3600)
 # Host name that serves the bucket's static files, e.g. a CloudFront distribution.
 AWS_S3_CUSTOM_DOMAIN = env("AWS_S3_CUSTOM_DOMAIN", default="") or None
+# Host name of a CloudFront distribution that serves people's files, by signed links alone. May be
+# the one above. Unset: links lead to the bucket itself.
+CLOUDFRONT_DOMAIN = env("CLOUDFRONT_DOMAIN", default="")
+# The public key's id at CloudFront, and the private key (PEM; \n may stand for a line break), or
+# the file that holds it.
+CLOUDFRONT_KEY_ID = env("CLOUDFRONT_KEY_ID", default="")
+_cloudfront_key_file = Path(env("CLOUDFRONT_KEY_FILE", default="")) if CLOUDFRONT_DOMAIN else Path()
+CLOUDFRONT_KEY = env("CLOUDFRONT_KEY", default="").replace("\\n", "\n")
+if not CLOUDFRONT_KEY and _cloudfront_key_file.is_file():
+    CLOUDFRONT_KEY = _cloudfront_key_file.read_text()
+# Files on another storage than S3's: the class of a storage of Django's, its arguments (JSON, where
+# "{bucket}" stands for a bucket's name), the web app's bucket there, and from where players get
+# what its links lead to.
+MEDIA_STORAGE_BACKEND = env("MEDIA_STORAGE_BACKEND", default="")
+MEDIA_STORAGE_OPTIONS = env.json("MEDIA_STORAGE_OPTIONS", default={})
+MEDIA_STORAGE_BUCKET = env("MEDIA_STORAGE_BUCKET", default="audio")
+MEDIA_STORAGE_ORIGINS = env.list("MEDIA_STORAGE_ORIGINS", default=[])
 # Where folder buckets are. A web app and a transcoder of their own may share it.
 BUCKETS_DIR = Path(env("BUCKETS_DIR", default=str(DATA_DIR / "buckets"))).resolve()
-MEDIA_BUCKET = AWS_STORAGE_BUCKET_NAME or "local"
+MEDIA_BUCKET = AWS_STORAGE_BUCKET_NAME or (
+    MEDIA_STORAGE_BUCKET if MEDIA_STORAGE_BACKEND else "local"
+)
+# Below which path the nginx in front of the site has BUCKETS_DIR, e.g. /buckets/; it then sends
+# the bytes of files in folders, after this site has said who may have them. Unset: this site does.
+ACCEL_REDIRECT_PREFIX = env("ACCEL_REDIRECT_PREFIX", default="")
 
 # What a GiB in the store costs in a month, for the estimates in the admin: S3 Standard in many
 # regions, storage alone.
@@ -353,21 +375,24 @@ NUDGE_DIR = DATA_DIR / "nudges"
 
 # Static files may have a host of their own.
 _static_hosts = [f"https://{AWS_S3_CUSTOM_DOMAIN}"] if STATIC_ON_S3 and AWS_S3_CUSTOM_DOMAIN else []
-# Sound on S3 is played from a redirect to the bucket, and uploaded straight into it: by host name
-# or by path, as boto3 chooses.
-_media_hosts = []
+# The bucket, by host name or by path, as boto3 chooses: uploads go straight into it.
+_bucket_hosts = []
 if AWS_STORAGE_BUCKET_NAME:
     _s3 = urlsplit(AWS_S3_ENDPOINT_URL or f"https://s3.{AWS_S3_REGION_NAME}.amazonaws.com")
-    _media_hosts = [
+    _bucket_hosts = [
         f"{_s3.scheme}://{_s3.netloc}",
         f"{_s3.scheme}://{AWS_STORAGE_BUCKET_NAME}.{_s3.netloc}",
     ]
+# Sound is played from a redirect: to CloudFront, to the bucket or to another storage.
+_media_hosts = MEDIA_STORAGE_ORIGINS if MEDIA_STORAGE_BACKEND else _bucket_hosts
+if CLOUDFRONT_DOMAIN:
+    _media_hosts = [f"https://{CLOUDFRONT_DOMAIN}"]
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'", *_static_hosts],
         "img-src": ["'self'", "data:", *_static_hosts],
         "media-src": ["'self'", *_media_hosts],
-        "connect-src": ["'self'", *_media_hosts],
+        "connect-src": ["'self'", *_bucket_hosts],
         "object-src": ["'none'"],
         "base-uri": ["'none'"],
         "form-action": ["'self'"],
@@ -385,6 +410,9 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
-    "loggers": {"django.server": {"handlers": ["console"], "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["console"], "propagate": False},
+        "azure": {"level": "WARNING"},  # it would tell of every request
+    },
 }
 SILENCED_SYSTEM_CHECKS: list[str] = []

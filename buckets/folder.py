@@ -172,9 +172,21 @@ class FolderBucket:
             count += 1
         return count
 
-    def link(self, key: str, *, filename: str, content_type: str, inline: bool) -> None:
+    def link(
+        self,
+        key: str,
+        *,
+        filename: str,
+        content_type: str,
+        inline: bool,
+        lives_s: int | None = None,
+    ) -> None:
         """Return None: a folder has no address."""
         return
+
+    def local_path(self, key: str) -> str | None:
+        """See Bucket."""
+        return "/".join([self.root.name, *names.path(key)]) if is_key(key) else None
 
     def check(self) -> None:
         """See Bucket. A folder that is not there yet is made, a byte written and read."""

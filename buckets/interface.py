@@ -124,11 +124,27 @@ class Bucket(Protocol):
         """
         ...
 
-    def link(self, key: str, *, filename: str, content_type: str, inline: bool) -> str | None:
+    def link(
+        self,
+        key: str,
+        *,
+        filename: str,
+        content_type: str,
+        inline: bool,
+        lives_s: int | None = None,
+    ) -> str | None:
         """Return a signed URL from which a browser gets the object, or None.
 
         The answer carries ``content_type`` and a Content-Disposition (RFC 6266) with
-        ``filename``. None: this kind of bucket has no address, a view has to serve it.
+        ``filename``. The URL lives ``lives_s`` seconds, by default AWS_QUERYSTRING_EXPIRE.
+        None: this kind of bucket has no address, a view has to serve it.
+        """
+        ...
+
+    def local_path(self, key: str) -> str | None:
+        """Return the path below BUCKETS_DIR that holds the object on this machine, or None.
+
+        For a web server on the same disk; whether there is such an object is not asked.
         """
         ...
 

@@ -38,6 +38,7 @@ from botocore.exceptions import (
 from django.conf import settings
 from django.utils.http import content_disposition_header
 
+from buckets import cloudfront
 from buckets.errors import (
     BucketDenied,
     BucketError,
@@ -345,10 +346,23 @@ class S3Bucket:
             self._delete_batch(batch)
         return count
 
-    def link(self, key: str, *, filename: str, content_type: str, inline: bool) -> str:
-        """See Bucket. Lives AWS_QUERYSTRING_EXPIRE seconds. Source: GetObject, presigned
-        (signature version 4), ``response-…`` parameters."""
+    def link(
+        self,
+        key: str,
+        *,
+        filename: str,
+        content_type: str,
+        inline: bool,
+        lives_s: int | None = None,
+    ) -> str:
+        """See Bucket. Source: GetObject, presigned (signature version 4), ``response-…``
+        parameters. The media bucket's objects have a link of CloudFront's where that is set."""
+        lives_s = lives_s or settings.AWS_QUERYSTRING_EXPIRE
         disposition = content_disposition_header(not inline, filename)
+        if settings.CLOUDFRONT_DOMAIN and self.name == settings.MEDIA_BUCKET:
+            return cloudfront.link(
+                key, disposition=disposition, content_type=content_type, lives_s=lives_s
+            )
         params = {
             "Bucket": self.name,
             "Key": key,
@@ -358,9 +372,11 @@ class S3Bucket:
         if disposition:  # None for a nameless inline answer
             params["ResponseContentDisposition"] = disposition
         with faults(self.name, key):
-            return self.s3.generate_presigned_url(
-                "get_object", Params=params, ExpiresIn=settings.AWS_QUERYSTRING_EXPIRE
-            )
+            return self.s3.generate_presigned_url("get_object", Params=params, ExpiresIn=lives_s)
+
+    def local_path(self, key: str) -> None:
+        """Return None: the objects are elsewhere."""
+        return
 
     def check(self) -> None:
         """See Bucket. Lists one key below the media location, and begins and drops a
