@@ -9,7 +9,7 @@
 
 PYTHON ?= python3
 .DEFAULT_GOAL := run
-.PHONY: run transcoder test test-s3 bench check lock venv chromium radosgw old-clients
+.PHONY: run transcoder test test-s3 bench check lock venv chromium radosgw azurite old-clients
 
 # Each of these prints nothing, or one line that says what to do; $(call stop_at,…) prints that line
 # and stops.
@@ -18,6 +18,7 @@ python_problem = $(shell "$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys
 venv_problem = $(shell "$(PYTHON)" .ci/venv.py)
 chromium_problem = $(shell .ci/chromium)
 radosgw_problem = $(shell .ci/radosgw)
+azurite_problem = $(shell .ci/azurite)
 old_clients_problem = $(shell "$(PYTHON)" .ci/old_clients.py)
 stop_at = $(if $(1),$(error $(1)))
 
@@ -30,7 +31,7 @@ transcoder: export DATA_DIR := $(or $(DATA_DIR),var/transcoder)
 transcoder: venv
 	@exec .venv/bin/python manage.py run
 
-test: venv chromium radosgw old-clients
+test: venv chromium radosgw azurite old-clients
 	@exec .venv/bin/python -m pytest $(ARGS)
 
 test-s3: venv chromium radosgw
@@ -62,6 +63,10 @@ chromium: venv
 
 radosgw:
 	@$(call stop_at,$(radosgw_problem)):
+
+# Nothing to do when .azurite holds the version that .ci/azurite names.
+azurite: venv
+	@$(call stop_at,$(azurite_problem)):
 
 # Nothing to do when .venv-clients is as tests/clients/requirements-*.txt want it.
 old-clients:

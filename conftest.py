@@ -54,6 +54,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[radosgw.S3Se
 
 
 MARKS = {
+    "azure": "on a server of Azure's API",
     "browser": "in a real browser",
     "end_to_end": "end to end",
     "faults": "under faults",

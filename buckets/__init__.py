@@ -1,4 +1,4 @@
-"""A bucket by name: on S3, or a folder of this machine with the same keys."""
+"""A bucket by name: on S3, on a storage of Django's, or a folder, with the same keys."""
 
 from __future__ import annotations
 
@@ -48,14 +48,19 @@ __all__ = [
 def bucket(name: str) -> Bucket:
     """Return the bucket ``name``; nothing is called or created before it is used.
 
-    It is on S3 when ``AWS_STORAGE_BUCKET_NAME`` is set, whichever bucket is asked for, and
-    else a folder of ``BUCKETS_DIR``.
+    It is on S3 when ``AWS_STORAGE_BUCKET_NAME`` is set, whichever bucket is asked for, on
+    the storage that ``MEDIA_STORAGE_BACKEND`` names when that is set, and else a folder of
+    ``BUCKETS_DIR``.
     """
     if settings.AWS_STORAGE_BUCKET_NAME:
         # boto3 takes a quarter of a second to import; folders do without.
         from buckets.s3 import S3Bucket
 
         return S3Bucket(name)
+    if settings.MEDIA_STORAGE_BACKEND:
+        from buckets.django_storage import StorageBucket, storage
+
+        return StorageBucket(name, storage(name))
     return FolderBucket(name, settings.BUCKETS_DIR / names.quoted(name))
 
 

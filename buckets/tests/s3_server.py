@@ -108,10 +108,12 @@ def s3(request: Any, use_s3: Any) -> S3:
     return use_s3(request.param)
 
 
-@pytest.fixture(params=["folder", *KINDS])
+@pytest.fixture(params=["folder", *KINDS, pytest.param("azure", marks=pytest.mark.azure)])
 def kind_of_bucket(request: Any, settings: Any, tmp_path: Any) -> str:
     """Run the test on every kind: settings.MEDIA_BUCKET names an empty bucket."""
-    if request.param == "folder":
+    if request.param == "azure":
+        request.getfixturevalue("azure")
+    elif request.param == "folder":
         settings.BUCKETS_DIR = tmp_path / "buckets"
     else:
         request.getfixturevalue("use_s3")(request.param)

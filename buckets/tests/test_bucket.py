@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 import buckets
 from buckets import BucketMissing, KeyRefused, ObjectExists, ObjectMissing
 
-pytest_plugins = ["buckets.tests.s3_server"]
+pytest_plugins = ["buckets.tests.s3_server", "buckets.tests.azure_server"]
 
 
 @pytest.fixture
