@@ -5,22 +5,27 @@ Who may read it has been asked before; these are answers to GET and HEAD.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
+from urllib.parse import quote
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date
 
-from buckets import ObjectMissing, bucket
+from buckets import Bucket, ObjectInfo, ObjectMissing, bucket
 
 _CHUNK_BYTES = 256 * 1024
 _RANGES = re.compile(r"bytes=[ \t]*([0-9-]+(?:[ \t]*,[ \t]*[0-9-]+)*)[ \t]*", re.IGNORECASE)
 _RANGE = re.compile(r"([0-9]*)-([0-9]*)")
 # More digits than any size has, and fewer than int() refuses.
 _MAX_DIGITS = 18
+# Seconds: how much longer than a sound its link lives, because people pause, and the longest life
+# that a link of S3 or Azure's can have.
+_SLACK_S = 3600
+_LONGEST_LIFE_S = 7 * 24 * 3600
 
 
 def serve(
@@ -31,32 +36,42 @@ def serve(
     filename: str,
     content_type: str,
     inline: bool,
+    duration_ms: int | None = None,
 ) -> HttpResponseBase:
     """Return the answer that brings the object to the browser under the name ``filename``.
 
-    On S3 that is a redirect to a signed link, which S3 answers with ranges of its own. A
-    folder's object is streamed in constant memory with one range (RFC 9110, section 14; several
-    at once get the whole), validators and preconditions. It is a download unless ``inline``.
-    No cache keeps any of it. Raises Http404 when there is no such object, and BucketError.
+    Where the bucket has signed links (S3, CloudFront, Azure, Google), that is a redirect to
+    one, and the store answers ranges; it lives for the length of the sound, ``duration_ms``,
+    and an hour, because players come back for more all that time. A folder's object is sent by
+    nginx where ACCEL_REDIRECT_PREFIX says so, and else, like any other, streamed in constant
+    memory with one range (RFC 9110, section 14; several at once get the whole), validators and
+    preconditions. It is a download unless ``inline``. No cache keeps any of it. Raises Http404
+    when there is no such object, and BucketError.
     """
     stored_in = bucket(bucket_name)
+    # Asked now, because a store would answer a browser with XML.
+    info = stored_in.stat(key)
+    if info is None:
+        raise Http404("There is no such object.")
     disposition = content_disposition_header(not inline, filename)
-    link = stored_in.link(key, filename=filename, content_type=content_type, inline=inline)
-    if link is None:
-        try:
-            file = stored_in.open(key)
-        except ObjectMissing as error:
-            raise Http404("There is no such object.") from error
-        response = _stream(request, file)
+    link = stored_in.link(
+        key,
+        filename=filename,
+        content_type=content_type,
+        inline=inline,
+        lives_s=_life_s(duration_ms),
+    )
+    local_path = stored_in.local_path(key) if settings.ACCEL_REDIRECT_PREFIX else None
+    if link is not None and request.method == "HEAD":  # the link is signed for GET alone
+        response = HttpResponse(headers={"Content-Length": str(info.size_bytes)})
+    elif link is not None:
+        response = HttpResponse(status=302, headers={"Location": link})
+    elif local_path is not None:
+        # nginx reads a URL here: the percent signs of file names are quoted once more.
+        place = settings.ACCEL_REDIRECT_PREFIX + quote(local_path)
+        response = HttpResponse(headers={"X-Accel-Redirect": place})
     else:
-        # Asked now, because S3 would answer a browser with XML.
-        info = stored_in.stat(key)
-        if info is None:
-            raise Http404("There is no such object.")
-        if request.method == "HEAD":  # the link is signed for GET alone
-            response = HttpResponse(headers={"Content-Length": str(info.size_bytes)})
-        else:
-            response = HttpResponse(status=302, headers={"Location": link})
+        response = _stream(request, stored_in, key, info)
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     if response.status_code in (200, 206):
@@ -66,16 +81,21 @@ def serve(
     return response
 
 
-def _stream(request: HttpRequest, file: BinaryIO) -> HttpResponseBase:
-    found = os.fstat(file.fileno())
-    size = found.st_size
+def _life_s(duration_ms: int | None) -> int:
+    needed_s = duration_ms // 1000 + _SLACK_S if duration_ms else 0
+    return min(max(settings.AWS_QUERYSTRING_EXPIRE, needed_s), _LONGEST_LIFE_S)
+
+
+def _stream(
+    request: HttpRequest, stored_in: Bucket, key: str, info: ObjectInfo
+) -> HttpResponseBase:
+    size, modified_s = info.size_bytes, info.modified_at.timestamp()
     # An object never changes; the time tells it from one that was stored anew under its key.
-    etag = f'"{found.st_mtime_ns:x}-{size:x}"'
-    modified = http_date(found.st_mtime)
+    etag = f'"{int(modified_s * 1_000_000):x}-{size:x}"'
+    modified = http_date(modified_s)
     headers = {"Accept-Ranges": "bytes", "ETag": etag, "Last-Modified": modified}
-    unmet = get_conditional_response(request, etag=etag, last_modified=int(found.st_mtime))
+    unmet = get_conditional_response(request, etag=etag, last_modified=int(modified_s))
     if unmet is not None:  # 304 or 412
-        file.close()
         for name, value in headers.items():
             unmet.headers[name] = value
         return unmet
@@ -85,7 +105,6 @@ def _stream(request: HttpRequest, file: BinaryIO) -> HttpResponseBase:
     if request.method == "GET" and request.headers.get("If-Range", etag) in (etag, modified):
         ranges = _ranges(request.headers.get("Range", ""), size)
         if ranges == []:
-            file.close()
             return HttpResponse(status=416, headers={**headers, "Content-Range": f"bytes */{size}"})
         if ranges is not None and len(ranges) == 1:
             [(start, end)] = ranges
@@ -93,8 +112,11 @@ def _stream(request: HttpRequest, file: BinaryIO) -> HttpResponseBase:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     headers["Content-Length"] = str(end - start)
     if request.method == "HEAD":
-        file.close()
         return HttpResponse(status=status, headers=headers)
+    try:
+        file = stored_in.open(key)
+    except ObjectMissing as error:  # deleted since it was looked at
+        raise Http404("There is no such object.") from error
     file.seek(start)
     return StreamingHttpResponse(_Slice(file, end - start), status=status, headers=headers)
 

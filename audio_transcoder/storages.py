@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from botocore.signers import CloudFrontSigner
 from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import Storage
@@ -23,7 +24,15 @@ from storages.backends.s3 import S3File, S3ManifestStaticStorage, S3Storage
 from storages.utils import clean_name
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
-from buckets import Bucket, BucketMissing, ObjectExists, ObjectInfo, ObjectMissing, bucket
+from buckets import (
+    Bucket,
+    BucketMissing,
+    ObjectExists,
+    ObjectInfo,
+    ObjectMissing,
+    bucket,
+    cloudfront,
+)
 from buckets.s3 import TRANSFER, client_config, faults
 
 # Bytes of an object on S3 that are kept in memory while it is open; more goes to a file.
@@ -118,11 +127,11 @@ class _MediaStorage(Storage):
 
 
 @deconstructible
-class FolderMediaStorage(_MediaStorage):
-    """Media in a folder of this machine.
+class BucketMediaStorage(_MediaStorage):
+    """Media in a folder of this machine, or on the storage that MEDIA_STORAGE_BACKEND names.
 
-    Saving a file that Django holds on disk (TemporaryUploadedFile) copies nothing where
-    FILE_UPLOAD_TEMP_DIR and BUCKETS_DIR are on one file system, whatever its size.
+    Saving a file that Django holds on disk (TemporaryUploadedFile) into a folder copies nothing
+    where FILE_UPLOAD_TEMP_DIR and BUCKETS_DIR are on one file system, whatever its size.
     """
 
     def _open(self, name: str, mode: str = "rb") -> File:
@@ -143,15 +152,24 @@ class FolderMediaStorage(_MediaStorage):
         return sorted(folders), sorted(files)
 
     def url(self, name: str | None) -> str:
-        """Return "": a folder has no address, a page links to the view that asks who reads.
+        """Return a signed address, or "" where the bucket has none, as a folder: a page links
+        to the view that asks who reads.
 
         Not NotImplementedError, on which the admin's file fields break.
         """
-        return ""
+        if not name:
+            return ""
+        found = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        file_name = name.rpartition("/")[2]
+        link = self.objects.link(
+            self.key(name), filename=file_name, content_type=found, inline=False
+        )
+        return link or ""
 
 
 class S3MediaStorage(_MediaStorage, _S3Storage):
-    """Media on S3: private, with signed addresses that live AWS_QUERYSTRING_EXPIRE seconds."""
+    """Media on S3: private, with signed addresses that live AWS_QUERYSTRING_EXPIRE seconds and
+    lead to CLOUDFRONT_DOMAIN where that is set."""
 
     def get_default_settings(self) -> dict[str, Any]:
         return super().get_default_settings() | {
@@ -159,9 +177,18 @@ class S3MediaStorage(_MediaStorage, _S3Storage):
             "querystring_auth": True,
             "querystring_expire": settings.AWS_QUERYSTRING_EXPIRE,
             "file_overwrite": False,
-            # That host serves static files, and unsigned.
-            "custom_domain": None,
+            # Never AWS_S3_CUSTOM_DOMAIN: that host serves static files, and unsigned.
+            "custom_domain": settings.CLOUDFRONT_DOMAIN or None,
         }
+
+    @property
+    def cloudfront_signer(self) -> CloudFrontSigner | None:
+        """Return what signs addresses at CLOUDFRONT_DOMAIN.
+
+        django-storages 1.14.6 takes it from its class or its arguments, never from its default
+        settings, and without it would give out addresses that are not signed.
+        """
+        return cloudfront.signer() if settings.CLOUDFRONT_DOMAIN else None
 
     def listdir(self, name: str) -> tuple[list[str], list[str]]:
         with faults(self.bucket_name):
@@ -208,7 +235,7 @@ class S3StaticStorage(_WorksUncollected, _S3Storage, S3ManifestStaticStorage):
 
 
 # Decided once, when Django starts: STORAGES names these two.
-MediaStorage = S3MediaStorage if settings.AWS_STORAGE_BUCKET_NAME else FolderMediaStorage
+MediaStorage = S3MediaStorage if settings.AWS_STORAGE_BUCKET_NAME else BucketMediaStorage
 StaticStorage = S3StaticStorage if settings.STATIC_ON_S3 else LocalStaticStorage
 
 

@@ -282,13 +282,13 @@ def _serve(request: HttpRequest, code: UUID, rendition: str, *, inline: bool) ->
     audio_file = get_object_or_404(request.user.audio_files, code=code)
     if rendition == "original":
         name, file_name = audio_file.mp3_file.name, audio_file.original_download_name
-        media_type = audio_file.media_type
+        media_type, duration_ms = audio_file.media_type, audio_file.duration_ms
         # A stranger's bytes: players take an attachment too, and a page is never made of it.
         inline = False
     else:
         found = _ready_rendition(audio_file, rendition)
         name, file_name = found.file.name, found.download_name
-        media_type = found.format.media_type
+        media_type, duration_ms = found.format.media_type, found.duration_ms
     return downloads.serve(
         request,
         bucket_name=settings.MEDIA_BUCKET,
@@ -296,6 +296,7 @@ def _serve(request: HttpRequest, code: UUID, rendition: str, *, inline: bool) ->
         filename=file_name,
         content_type=media_type,
         inline=inline,
+        duration_ms=duration_ms,
     )
 
 

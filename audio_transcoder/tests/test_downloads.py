@@ -1,11 +1,15 @@
 """What a browser gets, from a folder and from an S3 server."""
 
+import time
 import tracemalloc
 from datetime import UTC, datetime
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from django.http import Http404
 from django.test import RequestFactory
 from django.utils.http import http_date
@@ -13,7 +17,7 @@ from django.utils.http import http_date
 import buckets
 from audio_transcoder import downloads
 
-pytest_plugins = ["buckets.tests.s3_server"]
+pytest_plugins = ["buckets.tests.s3_server", "buckets.tests.azure_server"]
 
 SOUND = bytes(range(256)) * 8
 KEY = "media/renditions/1/2/result.mp3"
@@ -33,7 +37,7 @@ def store(settings, tmp_path):
 def get(settings):
     """Ask for the object; the body is read into ``content``."""
 
-    def get(method="get", filename="song.mp3", inline=False, key=KEY, **headers):
+    def get(method="get", filename="song.mp3", inline=False, key=KEY, duration_ms=None, **headers):
         request = getattr(RequestFactory(), method)(
             "/", headers={name.replace("_", "-"): value for name, value in headers.items()}
         )
@@ -44,6 +48,7 @@ def get(settings):
             filename=filename,
             content_type="audio/mpeg",
             inline=inline,
+            duration_ms=duration_ms,
         )
         if answer.streaming:
             body = b"".join(answer.streaming_content)
@@ -229,7 +234,7 @@ def test_an_answer_that_nobody_reads_closes_its_file(folder, settings, monkeypat
             content_type="audio/mpeg",
             inline=False,
         ).close()
-    assert [file.closed for file in opened] == [True, True, True]
+    assert [file.closed for file in opened] == [True]  # the others open none
 
 
 def test_on_s3_a_private_redirect_leads_to_the_object(s3, store, get):
@@ -260,3 +265,103 @@ def test_s17_the_redirects_address_is_worth_nothing_without_its_signature(s3, st
     address = get()[0].headers["Location"].partition("?")[0]
     with pytest.raises(HTTPError, match="403"):
         urlopen(address)  # noqa: S310 - our own server
+
+
+def life_s(answer):
+    query = parse_qs(urlsplit(answer.headers["Location"]).query)
+    return int(query["X-Amz-Expires"][0])
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize(
+    ("duration_ms", "expected_s"),
+    [(None, 600), (5_000, 3605), (10 * 3_600_000, 11 * 3600), (10**12, 7 * 24 * 3600)],
+    ids=["unknown", "short", "ten hours", "a month"],
+)
+def test_s9_a_link_lives_for_the_whole_sound_and_an_hour(
+    s3, settings, store, get, duration_ms, expected_s
+):
+    settings.AWS_QUERYSTRING_EXPIRE = 600
+    store()
+    assert life_s(get(duration_ms=duration_ms)[0]) == expected_s
+
+
+@pytest.mark.azure
+def test_on_azure_a_private_redirect_leads_to_the_object(azure, store, get):
+    store()
+    answer, _ = get(filename='Mü"ller.mp3', inline=True)
+    assert answer.status_code == 302
+    request = Request(answer.headers["Location"], headers={"Range": "bytes=256-257"})  # noqa: S310
+    with urlopen(request) as fetched:  # noqa: S310 - our own server
+        assert fetched.status == 206
+        assert fetched.read() == SOUND[256:258]
+        disposition = fetched.headers["Content-Disposition"]
+        assert disposition == "inline; filename*=utf-8''M%C3%BC%22ller.mp3"
+
+
+def test_s10_of_a_storage_without_private_links_the_bytes_come_from_here(
+    settings, tmp_path, store, get
+):
+    settings.MEDIA_STORAGE_BACKEND = "django.core.files.storage.FileSystemStorage"
+    settings.MEDIA_STORAGE_OPTIONS = {"location": str(tmp_path / "{bucket}")}
+    store()
+    answer, body = get(Range="bytes=100-199")
+    assert answer.status_code == 206
+    assert body == SOUND[100:200]
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="song.mp3"'
+
+
+@pytest.mark.s3
+def test_behind_cloudfront_a_link_leads_there(s3, settings, store, get):
+    settings.CLOUDFRONT_DOMAIN, settings.CLOUDFRONT_KEY_ID = "media.example.org", "K2JCJMDEHXQW5F"
+    settings.CLOUDFRONT_KEY = PRIVATE_KEY
+    store()
+    begun = int(time.time())
+    link = urlsplit(get(filename="Müller.mp3", duration_ms=90_000)[0].headers["Location"])
+    query = parse_qs(link.query)
+    assert (link.scheme, link.netloc, link.path) == ("https", "media.example.org", f"/{KEY}")
+    assert query["response-content-disposition"] == ["attachment; filename*=utf-8''M%C3%BCller.mp3"]
+    assert 0 <= int(query["Expires"][0]) - begun - 3690 < 60
+    assert {"Signature", "Key-Pair-Id"} <= set(query)
+
+
+PRIVATE_KEY = (
+    rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    .private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    .decode()
+)
+
+
+def test_nginx_is_told_which_file_to_send(folder, settings, get):
+    settings.ACCEL_REDIRECT_PREFIX = "/buckets/"
+    answer, body = get(Range="bytes=0-1", filename="Müller.mp3")
+    assert answer.status_code == 200
+    assert body == b""
+    assert answer.headers["X-Accel-Redirect"] == f"/buckets/local/{KEY}"
+    assert answer.headers["Content-Type"] == "audio/mpeg"
+    assert answer.headers["Content-Disposition"] == "attachment; filename*=utf-8''M%C3%BCller.mp3"
+    assert answer.headers["Cache-Control"] == "private, no-store"
+
+
+@pytest.mark.parametrize("key", ["media/../../secret", "/etc/passwd", "media/a?b#c.mp3", "x\r\ny"])
+def test_u10_no_name_from_outside_leaves_the_folder_that_nginx_serves(settings, tmp_path, get, key):
+    settings.BUCKETS_DIR = tmp_path / "buckets"
+    settings.ACCEL_REDIRECT_PREFIX = "/buckets/"
+    (tmp_path / "file").write_bytes(SOUND)
+    buckets.bucket("local").put(key, tmp_path / "file", content_type="audio/mpeg")
+    place = get(key=key)[0].headers["X-Accel-Redirect"]
+    assert not {"?", "#", "\r", "\n"} & set(place)
+    assert place.startswith("/buckets/local/")
+    path = settings.BUCKETS_DIR / unquote(place.removeprefix("/buckets/"))
+    assert ".." not in path.parts
+    assert path.read_bytes() == SOUND
+
+
+def test_s9_nginx_is_not_asked_for_a_missing_object(folder, settings, get):
+    settings.ACCEL_REDIRECT_PREFIX = "/buckets/"
+    with pytest.raises(Http404):
+        get(key="media/no/such.mp3")

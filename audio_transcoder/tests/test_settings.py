@@ -47,6 +47,34 @@ def settings_under(data_dir: Path, expression: str, **variables: str) -> str:
     return done.stdout.strip()
 
 
+def test_players_may_load_from_where_links_lead_and_from_nowhere_else(tmp_path):
+    what = "settings.CONTENT_SECURITY_POLICY['DIRECTIVES']['media-src']"
+    s3 = {"AWS_STORAGE_BUCKET_NAME": "files"}
+    cloudfront = {**s3, "CLOUDFRONT_DOMAIN": "media.example.org"}
+    azure = {
+        "MEDIA_STORAGE_BACKEND": "storages.backends.azure_storage.AzureStorage",
+        "MEDIA_STORAGE_ORIGINS": "https://example.blob.core.windows.net",
+    }
+    of_s3 = ["https://s3.eu-west-1.amazonaws.com", "https://files.s3.eu-west-1.amazonaws.com"]
+    for variables, hosts in (
+        ({}, []),
+        (s3, of_s3),
+        (cloudfront, ["https://media.example.org"]),
+        (azure, ["https://example.blob.core.windows.net"]),
+    ):
+        assert settings_under(tmp_path, what, **variables) == str(["'self'", *hosts])
+
+
+def test_cloudfronts_key_may_stand_in_one_line_or_in_a_file(tmp_path):
+    (tmp_path / "key.pem").write_text("-----BEGIN\nkey\n")
+    domain = {"CLOUDFRONT_DOMAIN": "media.example.org"}
+    file = {**domain, "CLOUDFRONT_KEY_FILE": str(tmp_path / "key.pem")}
+    line = {**domain, "CLOUDFRONT_KEY": r"-----BEGIN\nkey\n"}
+    nowhere = {**domain, "CLOUDFRONT_KEY_FILE": str(tmp_path / "nothing")}
+    for variables, key in ((file, "-----BEGIN\nkey\n"), (line, "-----BEGIN\nkey\n"), (nowhere, "")):
+        assert settings_under(tmp_path, "repr(settings.CLOUDFRONT_KEY)", **variables) == repr(key)
+
+
 def test_the_example_lists_every_variable_that_settings_read():
     assert read_by_settings() - set(listed()) == set()
 

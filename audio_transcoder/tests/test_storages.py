@@ -5,7 +5,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.error import HTTPError
+from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -17,21 +18,23 @@ from django.templatetags.static import static
 
 import buckets
 from audio_transcoder.storages import (
-    FolderMediaStorage,
+    BucketMediaStorage,
     LocalStaticStorage,
     MediaStorage,
     S3MediaStorage,
     StaticStorage,
 )
+from audio_transcoder.tests.test_downloads import PRIVATE_KEY
 from buckets import BucketUnavailable
 from tests.faulty_proxy import slow_down
 
-pytest_plugins = ["buckets.tests.s3_server"]
+pytest_plugins = ["buckets.tests.s3_server", "buckets.tests.azure_server"]
 
 
 @pytest.fixture
 def storage(kind_of_bucket):
-    return S3MediaStorage() if kind_of_bucket != "folder" else FolderMediaStorage()
+    on_s3 = kind_of_bucket in ("moto", "radosgw")
+    return S3MediaStorage() if on_s3 else BucketMediaStorage()
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ def temporary_upload(settings, tmp_path):
 
 
 def test_without_a_bucket_name_everything_is_local():
-    assert MediaStorage is FolderMediaStorage
+    assert MediaStorage is BucketMediaStorage
     assert StaticStorage is LocalStaticStorage
     assert isinstance(default_storage, MediaStorage)
 
@@ -84,7 +87,7 @@ def test_an_uploaded_file_becomes_the_object_without_a_copy(settings, tmp_path, 
     settings.BUCKETS_DIR = tmp_path / "buckets"
     upload = temporary_upload(b"sound")
     inode = Path(upload.temporary_file_path()).stat().st_ino
-    FolderMediaStorage().save("uploads/1/source", upload)
+    BucketMediaStorage().save("uploads/1/source", upload)
     stored = tmp_path / "buckets/local/media/uploads/1/source"
     assert stored.stat().st_ino == inode
     upload.close()
@@ -153,7 +156,7 @@ def test_objects_are_only_saved_whole(storage):
 
 
 def test_a_folder_has_no_address_and_the_admin_can_still_show_the_field():
-    assert FolderMediaStorage().url("uploads/1/source") == ""
+    assert BucketMediaStorage().url("uploads/1/source") == ""
 
 
 def test_addresses_on_s3_are_signed_even_with_a_host_for_static_files(s3, settings):
@@ -185,6 +188,25 @@ def test_s1_a_store_that_goes_away_between_opening_and_reading_is_said_to_be_gon
         s3.proxy.meet(slow_down, "GET", times=3)
         with pytest.raises(BucketUnavailable):
             file.read()
+
+
+@pytest.mark.s3
+def test_addresses_behind_cloudfront_are_signed_too(s3, settings):
+    settings.CLOUDFRONT_DOMAIN, settings.CLOUDFRONT_KEY_ID = "media.example.org", "K2JCJMDEHXQW5F"
+    settings.CLOUDFRONT_KEY = PRIVATE_KEY
+    url = urlsplit(S3MediaStorage().url("uploads/1/source"))
+    assert (url.netloc, url.path) == ("media.example.org", "/media/uploads/1/source")
+    assert {"Expires", "Signature", "Key-Pair-Id"} == set(parse_qs(url.query))
+
+
+@pytest.mark.azure
+def test_addresses_on_azure_are_signed(azure):
+    storage = BucketMediaStorage()
+    storage.save("uploads/1/source", ContentFile(b"sound"))
+    url = storage.url("uploads/1/source")
+    assert urlopen(url).read() == b"sound"  # noqa: S310 - our own server
+    with pytest.raises(HTTPError):
+        urlopen(url.partition("?")[0])  # noqa: S310
 
 
 def test_pages_render_before_static_files_are_collected(settings, tmp_path):
@@ -222,6 +244,11 @@ URL_OF_BASE_CSS = """
 from django.templatetags.static import static
 from django.core.files.storage import default_storage
 print("url", static("admin/css/base.css"), default_storage.__class__.__name__)
+from django.conf import settings
+from django.test import Client
+page = Client().get("/accounts/login/", headers={"host": "localhost"}, secure=True)
+print("policy", page.headers["Content-Security-Policy"])
+print("page", page.text)
 """
 
 
@@ -245,6 +272,11 @@ def test_static_files_are_collected(s3, settings, tmp_path, on_s3):
     _, url, media = next(
         line for line in asked.stdout.splitlines() if line.startswith("url ")
     ).split()
+
+    [policy] = [line for line in asked.stdout.splitlines() if line.startswith("policy ")]
+    host = "https://static.example.org" if on_s3 else "'self'"
+    assert f"{host}/static/css/" in asked.stdout if on_s3 else 'href="/static/css/' in asked.stdout
+    assert ("https://static.example.org" in policy) is on_s3
 
     keys = set(buckets.bucket(settings.MEDIA_BUCKET).keys(""))
     assert media == "S3MediaStorage"
