@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core.checks import run_checks
 
 TOPIC = "arn:aws:sns:eu-west-1:000000000000:transcode-complete"
@@ -57,6 +59,12 @@ def test_d8_the_defaults_are_fine():
         ("MEDIAFILES_LOCATION", "/media/", "E012"),
         ("MEDIAFILES_LOCATION", "../media", "E012"),
         ("PORT", 70000, "E013"),
+        ("MEDIA_STORAGE_BACKEND", "storages.backends.azure_storage.AzureStorage", "E051"),
+        ("CLOUDFRONT_DOMAIN", "d111111abcdef8.cloudfront.net", "E054"),
+        ("AWS_QUERYSTRING_EXPIRE", 7 * 24 * 3600 + 1, "E055"),
+        ("ACCEL_REDIRECT_PREFIX", "buckets", "E056"),
+        ("ACCEL_REDIRECT_PREFIX", "/", "E056"),
+        ("ACCEL_REDIRECT_PREFIX", "/../buckets/", "E056"),
         ("ACCOUNT_EMAIL_VERIFICATION", "mandatory", "W003"),
     ],
 )
@@ -129,6 +137,106 @@ def test_d8_static_files_on_s3_with_bucket_and_domain_are_fine(settings):
     settings.AWS_STORAGE_BUCKET_NAME = "files"
     settings.AWS_S3_CUSTOM_DOMAIN = "d111111abcdef8.cloudfront.net"
     assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("domain", "endpoint"),
+    [
+        ("files.s3.eu-west-1.amazonaws.com", None),
+        ("Files.S3.amazonaws.com", None),
+        ("s3.eu-west-1.amazonaws.com/files", None),
+        ("127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("files.s3.example.org", "https://s3.example.org"),
+    ],
+)
+def test_d8_static_files_from_the_private_bucket_itself_are_refused(settings, domain, endpoint):
+    settings.STATIC_ON_S3 = True
+    settings.AWS_STORAGE_BUCKET_NAME = "files"
+    settings.AWS_S3_ENDPOINT_URL = endpoint
+    settings.AWS_S3_CUSTOM_DOMAIN = domain
+    assert ids() == ["audio.E004"]
+
+
+AZURE = "storages.backends.azure_storage.AzureStorage"
+AZURE_OPTIONS = {"account_name": "example", "account_key": "a2V5", "azure_container": "{bucket}"}
+ORIGINS = ["https://example.blob.core.windows.net"]
+
+
+@pytest.fixture
+def azure(settings):
+    settings.MEDIA_STORAGE_BACKEND = AZURE
+    settings.MEDIA_STORAGE_OPTIONS = AZURE_OPTIONS
+    settings.MEDIA_STORAGE_ORIGINS = ORIGINS
+
+
+def test_d8_files_on_azure_are_fine(azure):
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "number"),
+    [
+        ("AWS_STORAGE_BUCKET_NAME", "files", "E050"),
+        ("MEDIA_STORAGE_OPTIONS", [], "E051"),
+        ("MEDIA_STORAGE_OPTIONS", {"azure_container": "audio"}, "E051"),
+        ("MEDIA_STORAGE_OPTIONS", {"no_such_option": "{bucket}"}, "E051"),
+        ("MEDIA_STORAGE_BACKEND", "storages.backends.azure_storage.NoSuchStorage", "E051"),
+        ("MEDIA_STORAGE_BACKEND", "no_such_package.Storage", "E051"),
+        ("MEDIA_STORAGE_BACKEND", "no dotted path", "E051"),
+        ("MEDIA_STORAGE_BACKEND", "builtins.dict", "E051"),
+        ("MEDIA_STORAGE_ORIGINS", [], "E052"),
+        ("MEDIA_STORAGE_ORIGINS", ["example.blob.core.windows.net"], "E052"),
+        ("MEDIA_STORAGE_ORIGINS", ["https://a.example; script-src *"], "E052"),
+        ("STATIC_ON_S3", True, "E004"),
+        ("CLOUDFRONT_DOMAIN", "media.example.org", "E054"),
+    ],
+)
+def test_d8_what_does_not_go_with_another_storage_is_refused(azure, settings, name, value, number):
+    setattr(settings, name, value)
+    assert ids() == [f"audio.{number}"]
+
+
+def test_d8_mediaconvert_without_s3_is_refused(azure, settings):
+    settings.TRANSCODER_ENGINE = "mediaconvert"
+    assert "audio.E053" in ids()
+
+
+def test_d8_no_error_tells_a_key(azure, settings):
+    settings.MEDIA_STORAGE_OPTIONS = {**AZURE_OPTIONS, "no_such_option": "x"}
+    assert "a2V5" not in str(run_checks())
+
+
+@pytest.fixture
+def distribution(settings):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    settings.AWS_STORAGE_BUCKET_NAME = "files"
+    settings.CLOUDFRONT_DOMAIN = "media.example.org"
+    settings.CLOUDFRONT_KEY_ID = "K2JCJMDEHXQW5F"
+    settings.CLOUDFRONT_KEY = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+def test_d8_files_behind_cloudfront_are_fine(distribution):
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_STORAGE_BUCKET_NAME", ""),
+        ("CLOUDFRONT_KEY_ID", ""),
+        ("CLOUDFRONT_KEY", ""),
+        ("CLOUDFRONT_KEY", "-----BEGIN PRIVATE KEY-----\nno key\n-----END PRIVATE KEY-----"),
+        ("CLOUDFRONT_DOMAIN", "https://media.example.org"),
+        ("CLOUDFRONT_DOMAIN", "media.example.org; script-src *"),
+    ],
+)
+def test_d8_cloudfront_without_what_it_needs_is_refused(distribution, settings, name, value):
+    setattr(settings, name, value)
+    assert ids() == ["audio.E054"]
 
 
 def test_d8_debug_on_a_public_site_is_warned_of(settings):
