@@ -156,4 +156,29 @@
     },
     true,
   );
+
+  // --- A player whose link has ended goes on where it was ------------------------------------
+
+  // Its address is this site's, which signs a new link whenever it is asked. What fails again
+  // within a minute is broken.
+  const RENEWAL_PAUSE_MS = 60_000;
+  const renewedAt = new WeakMap();
+  document.addEventListener(
+    "error",
+    (event) => {
+      const player = event.target;
+      if (!(player instanceof HTMLAudioElement) || !player.currentTime) return;
+      const now = Date.now();
+      if (now - (renewedAt.get(player) ?? -Infinity) < RENEWAL_PAUSE_MS) return;
+      renewedAt.set(player, now);
+      const { currentTime, paused } = player;
+      const goOn = () => {
+        player.currentTime = currentTime;
+        if (!paused) player.play().catch(() => {}); // a browser may want a click first
+      };
+      player.addEventListener("loadedmetadata", goOn, { once: true });
+      player.load();
+    },
+    true,
+  );
 })();
