@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from playwright.sync_api import Page, Route, expect
 
 from elastic_transcoder.client import client
 from tests import sounds
@@ -29,6 +30,7 @@ from tests.faulty_proxy import (
 )
 from tests.radosgw import S3Server
 from tests.system import Person, SystemOnS3, wait_for
+from tests.test_browser import sign_up, upload
 from tests.test_end_to_end import code_of, renditions
 
 pytestmark = [pytest.mark.s3, pytest.mark.end_to_end]
@@ -342,3 +344,38 @@ def test_s10_ranges_of_a_download_and_its_head_have_the_right_lengths(
         answer = person.get(f"{ready}download/flac/", headers={"Range": odd})
         assert answer.status_code in (200, 206, 416), odd
         assert len(answer.content) in (len(whole), int(answer.headers["Content-Length"])), odd
+
+
+def test_s9_a_player_whose_link_has_ended_goes_on_where_it_was(
+    page: Page, system: SystemOnS3, proxy: FaultyProxy, long_music: Path
+):
+    sign_up(page, system, "margaret")
+    upload(page, system, long_music)
+    expect(page.get_by_text("Your file Seven minutes is ready.").first).to_be_visible(
+        timeout=120_000
+    )
+    asked, refused = [], []
+    page.on(
+        "request", lambda request: asked.append(request.url) if "/listen/" in request.url else None
+    )
+
+    def end_the_first_link(route: Route) -> None:
+        """What the player asks of a link it has; what our own site redirects is not seen here."""
+        if len(asked) > 1:
+            route.continue_()
+            return
+        refused.append(route.request.url)
+        route.fulfill(status=403)
+
+    page.route(re.compile(f"^{re.escape(proxy.url)}/"), end_the_first_link)
+    player = page.get_by_label("Play the WAV of Seven minutes")
+    player.evaluate("player => { player.muted = true; return player.play(); }")
+    player.evaluate("player => { player.currentTime = 300; }")
+
+    page.wait_for_function(
+        "player => player.currentTime > 300.2 && !player.paused && !player.error",
+        arg=player.element_handle(),
+        timeout=30_000,
+    )
+    assert refused
+    assert len(asked) == 2
