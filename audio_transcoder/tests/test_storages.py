@@ -1,6 +1,7 @@
 """Media and static files, in folders and on an S3 server."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -294,6 +295,41 @@ def test_static_files_are_collected(s3, settings, tmp_path, on_s3):
         assert url.startswith("/static/admin/css/base.")
         assert (tmp_path / url.removeprefix("/")).is_file()
         assert (tmp_path / f"{url.removeprefix('/')}.gz").is_file()
+
+
+@pytest.mark.s3
+def test_s17_static_files_on_a_real_server_are_named_cached_and_as_private_as_all(
+    s3_server, tmp_path
+):
+    """The host in front reads them; whoever asks the bucket itself without a signature does not."""
+    owner = s3_server.user()
+    name = s3_server.bucket(owner)
+    environment = {
+        "AWS_ACCESS_KEY_ID": owner.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": owner.secret_access_key,
+        "AWS_STORAGE_BUCKET_NAME": name,
+        "AWS_S3_ENDPOINT_URL": s3_server.url,
+        "AWS_S3_REGION_NAME": "us-east-1",
+        "AWS_S3_ADDRESSING_STYLE": "path",
+        "AWS_S3_CUSTOM_DOMAIN": "static.example.org",
+        "STATIC_ON_S3": "true",
+    }
+    collected = manage(tmp_path, ["collectstatic", "--noinput", "--ignore", "admin"], **environment)
+    assert collected.returncode == 0, collected.stderr
+    client = s3_server.client(owner)
+    keys = [found["Key"] for found in client.list_objects_v2(Bucket=name)["Contents"]]
+    [hashed] = [key for key in keys if re.fullmatch(r"static/js/site\.[0-9a-f]{12}\.js", key)]
+    for key, lifetime in (
+        (hashed, "max-age=31536000, immutable"),
+        ("static/js/site.js", "max-age=60"),
+    ):
+        head = client.head_object(Bucket=name, Key=key)
+        assert head["CacheControl"] == f"public, {lifetime}"
+        assert head["ContentType"] == "text/javascript"
+    grants = client.get_object_acl(Bucket=name, Key=hashed)["Grants"]
+    assert all(grant["Grantee"]["Type"] == "CanonicalUser" for grant in grants)
+    with pytest.raises(HTTPError, match="403"):
+        urlopen(f"{s3_server.url}/{name}/{hashed}")  # noqa: S310 - our own server
 
 
 def test_temporary_files_are_on_the_file_system_of_the_buckets():
