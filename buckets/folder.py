@@ -30,7 +30,7 @@ from buckets.errors import (
     ObjectExists,
     ObjectMissing,
 )
-from buckets.interface import LEFTOVER_AGE_S, PLAIN, Kept, ObjectInfo, ignore, is_key
+from buckets.interface import LEFTOVER_AGE_S, PLAIN, Bucket, Kept, ObjectInfo, ignore, is_key
 
 # No key has these paths.
 _ASIDE = "%tmp"
@@ -72,6 +72,7 @@ class FolderBucket:
             size_bytes=found.st_size,
             modified_at=datetime.fromtimestamp(found.st_mtime, UTC),
             content_type=mimetypes.guess_type(names.quoted(key.rpartition("/")[2]))[0],
+            etag=_etag(found),
         )
 
     def open(self, key: str) -> BinaryIO:
@@ -134,17 +135,87 @@ class FolderBucket:
                 self._prune(names.path(key)[:-1])
                 raise
 
-    def delete(self, key: str) -> None:
+    def copy(
+        self,
+        key: str,
+        to_key: str,
+        *,
+        source: Bucket | None = None,
+        etag: str = "",
+        moved: Callable[[int], None] = ignore,
+    ) -> None:
+        """See Bucket. As in put, a file of our own gets a second name and no byte is copied."""
+        origin = source or self
+        if not isinstance(origin, FolderBucket):
+            raise TypeError("Only a folder can be copied from by a folder.")
+        if not is_key(to_key):
+            raise KeyRefused("not the key of an object", bucket=self.name, key=to_key)
+        self._make_root()
+        with origin.open(key) as file:
+            if etag and _etag(os.fstat(file.fileno())) != etag:
+                raise origin._missing(key)
+            try:
+                self._put(to_key, origin.root.joinpath(*names.path(key)), file, moved)
+            except BaseException as error:
+                self._prune(names.path(to_key)[:-1])
+                if isinstance(error, FileNotFoundError):  # its name is gone since it was opened
+                    raise origin._missing(key) from error
+                raise
+
+    def delete(self, key: str, *, etag: str = "") -> None:
         """See Bucket. Folders that become empty go too."""
         if not is_key(key):
             return
         *folders, name = names.path(key)
         with contextlib.suppress(ObjectMissing, BucketMissing), self._faults(key):
             with self._folder(folders) as folder:
-                if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                if not stat.S_ISREG(found.st_mode) or (etag and _etag(found) != etag):
                     return
                 os.unlink(name, dir_fd=folder)
             self._prune(folders)
+
+    def entries(self, prefix: str) -> Iterator[tuple[str, ObjectInfo]]:
+        """See Bucket."""
+        for key in self.keys(prefix):
+            info = self.stat(key)
+            if info is not None:
+                yield key, info
+
+    def adopt(self, prefix: str) -> int:
+        """See Bucket. Such a file is renamed: ``Lied ü.mp3`` becomes ``Lied %C3%BC.mp3``.
+
+        Hidden files, names that are no Unicode, and a name whose key is taken stay as they are.
+        """
+        count = 0
+        waiting = [(names.folders(prefix), prefix.rpartition("/")[0] + "/")]
+        while waiting:
+            folders, above = waiting.pop()
+            for name, is_folder in self._entries(folders):
+                if name.startswith("."):
+                    continue
+                if is_folder:
+                    inner = names.key([name, "x.x"])
+                    segment = inner.removesuffix("/x.x") if inner else name
+                    waiting.append(([*folders, name], f"{above}{segment}/"))
+                elif names.key([*folders, name]) is None:
+                    segment = names.key([name]) or name
+                    count += self._rename([*folders, name], f"{above}{segment}")
+        return count
+
+    def _rename(self, old: Sequence[str], key: str) -> bool:
+        if not is_key(key) or self.stat(key) is not None:
+            return False
+        *folders, name = names.path(key)
+        try:
+            with self._faults(key):
+                self._make(folders)
+                with self._folder(old[:-1]) as before, self._folder(folders) as after:
+                    os.rename(old[-1], name, src_dir_fd=before, dst_dir_fd=after)
+        except (ObjectMissing, BucketMissing):  # somebody was faster
+            return False
+        self._prune(old[:-1])
+        return True
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See Bucket. Files whose path no key has are left out."""
@@ -416,6 +487,11 @@ class FolderBucket:
                 raise self._missing(key) from error
             kind = BucketDenied if error.errno in _DENIED else BucketUnavailable
             raise kind(os.strerror(error.errno or 0), bucket=self.name, key=key) from error
+
+
+def _etag(found: os.stat_result) -> str:
+    """Return what differs as soon as the file is another one, or was written to."""
+    return f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"
 
 
 class NotLinkable(Exception):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -22,6 +22,10 @@ class ObjectInfo:
     size_bytes: int
     modified_at: datetime  # aware, UTC
     content_type: str | None
+    # Without quotes. Another one says that the object is another one.
+    etag: str = ""
+    # What its writer noted with it, names in lower case. Folders keep no such thing.
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,40 @@ class Bucket(Protocol):
         """
         ...
 
-    def delete(self, key: str) -> None:
-        """Remove the object; one that is not there is fine."""
+    def copy(
+        self,
+        key: str,
+        to_key: str,
+        *,
+        source: Bucket | None = None,
+        etag: str = "",
+        moved: Callable[[int], None] = ignore,
+    ) -> None:
+        """Store the object ``key`` once more, as ``to_key``, if that key is free.
+
+        No byte passes this machine where the store can do without. ``source``: another bucket
+        of the same kind that holds ``key``. ``etag``: only if the object is still that one,
+        else it counts as missing. ``moved`` as in put. Raises ObjectMissing, ObjectExists,
+        KeyRefused and BucketMissing.
+        """
+        ...
+
+    def delete(self, key: str, *, etag: str = "") -> None:
+        """Remove the object; one that is not there is fine.
+
+        ``etag``: only if the object is still that one, as far as the store can tell.
+        """
+        ...
+
+    def entries(self, prefix: str) -> Iterator[tuple[str, ObjectInfo]]:
+        """Return keys as ``keys`` does, each with what a list tells: no type, no metadata."""
+        ...
+
+    def adopt(self, prefix: str) -> int:
+        """Let files that people laid below ``prefix`` by hand be objects; return how many.
+
+        Only folders have such a thing: names there that no key has.
+        """
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:

@@ -298,3 +298,84 @@ def test_a_head_is_the_first_bytes_and_no_more(bucket, store):
     assert bucket.head("none.wav", 4) == b""
     with pytest.raises(ObjectMissing):
         bucket.head("gone.wav", 4)
+
+
+# --- Copies -----------------------------------------------------------------------------------
+
+
+def test_a_copy_is_the_same_bytes_and_the_object_stays(bucket, store):
+    store("media/intake/alice/Lied 100%+ü.mp3", b"abc" * 1000)
+    moved = []
+    bucket.copy("media/intake/alice/Lied 100%+ü.mp3", "media/uploads/1/source", moved=moved.append)
+    assert read(bucket, "media/uploads/1/source") == b"abc" * 1000
+    assert read(bucket, "media/intake/alice/Lied 100%+ü.mp3") == b"abc" * 1000
+    assert sum(moved) == 3000
+
+
+def test_a_copy_is_never_written_over_something(bucket, store):
+    store("a.wav", b"new")
+    store("b.wav", b"old")
+    with pytest.raises(ObjectExists):
+        bucket.copy("a.wav", "b.wav")
+    assert read(bucket, "b.wav") == b"old"
+
+
+def test_a_copy_of_nothing_or_of_another_object_is_missing(bucket, store):
+    with pytest.raises(ObjectMissing):
+        bucket.copy("a.wav", "b.wav")
+    store("a.wav", b"first")
+    etag = bucket.stat("a.wav").etag
+    bucket.delete("a.wav")
+    store("a.wav", b"second")
+    with pytest.raises(ObjectMissing):
+        bucket.copy("a.wav", "b.wav", etag=etag)
+    assert list(bucket.keys("b")) == []
+    bucket.copy("a.wav", "b.wav", etag=bucket.stat("a.wav").etag)
+    assert read(bucket, "b.wav") == b"second"
+
+
+def test_a_copy_can_come_from_another_bucket(bucket, store, kind_of_bucket, tmp_path):
+    other = buckets.bucket(f"{bucket.name}-target")
+    if kind_of_bucket == "s3":
+        place = {"LocationConstraint": "eu-west-1"}
+        other.s3.create_bucket(Bucket=other.name, CreateBucketConfiguration=place)
+    store("a.wav", b"sound")
+    other.copy("a.wav", "b.wav", source=bucket)
+    assert read(other, "b.wav") == b"sound"
+
+
+def test_d12_a_copy_to_a_key_that_no_bucket_can_hold_is_refused(bucket, store):
+    store("a.wav")
+    for key in ("", "x" * 1025):
+        with pytest.raises(KeyRefused):
+            bucket.copy("a.wav", key)
+        with pytest.raises(ObjectMissing):
+            bucket.copy(key, "b.wav")
+
+
+def test_a_delete_of_another_object_removes_nothing(bucket, store):
+    store("a.wav", b"first")
+    etag = bucket.stat("a.wav").etag
+    bucket.delete("a.wav", etag="another")
+    assert read(bucket, "a.wav") == b"first"
+    bucket.delete("a.wav", etag=etag)
+    assert bucket.stat("a.wav") is None
+    bucket.delete("a.wav", etag=etag)
+
+
+def test_a_list_tells_size_time_and_etag(bucket, store):
+    store("in/a.wav", b"123")
+    store("out/b.wav", b"1")
+    [(key, entry)] = bucket.entries("in/")
+    info = bucket.stat(key)
+    assert (key, entry.size_bytes, entry.etag) == ("in/a.wav", 3, info.etag)
+    assert abs(entry.modified_at - info.modified_at) < timedelta(seconds=2)
+    assert entry.etag
+
+
+def test_objects_that_came_through_us_need_no_adopting(bucket, store):
+    keys = {"in/alice/Lied ü.mp3", "in/alice/README", "in/a.b/source", "in/alice/100%.wav"}
+    for key in keys:
+        store(key)
+    assert bucket.adopt("in/") == 0
+    assert set(bucket.keys("in/")) == keys

@@ -314,3 +314,76 @@ def test_the_folder_of_a_bucket_never_lies_outside(settings, tmp_path):
     for name in ("..", ".", "/etc", "a/../../b", ""):
         assert buckets.bucket(name).root.parent == tmp_path
         assert buckets.bucket(name).root.name not in ("", ".", "..")
+
+
+# --- Laid in by hand, and copied --------------------------------------------------------------
+
+
+def lay(bucket, path: str, data: bytes = b"sound") -> Path:
+    """Write a file as a person does, past the bucket."""
+    file = bucket.root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+    return file
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "in/alice/Lied ü.mp3",
+        "in/alice/100% sure.wav",
+        "in/alice/%41.wav",
+        "in/alice/README",
+        "in/alice.b/song.wav",
+        "in/alice.b/Lied ü.mp3",
+        f"in/alice/{'l' * 240}.wav",
+        "in/alice/source",
+        "in/alice/song.wav",
+    ],
+)
+def test_a_file_laid_in_by_hand_is_an_object_once_adopted(bucket, path):
+    lay(bucket, path, b"by hand")
+    bucket.adopt("in/")
+    assert list(bucket.keys("")) == [path]
+    with bucket.open(path) as file:
+        assert file.read() == b"by hand"
+    assert bucket.adopt("in/") == 0
+
+
+def test_hidden_files_and_what_lies_elsewhere_are_not_adopted(bucket):
+    hidden = lay(bucket, "in/alice/.song ü.wav.part")
+    elsewhere = lay(bucket, "out/Lied ü.mp3")
+    assert bucket.adopt("in/") == 0
+    assert hidden.exists() and elsewhere.exists()
+
+
+def test_a_file_whose_key_is_taken_is_left_alone(bucket):
+    lay(bucket, "in/Lied %C3%BC.mp3", b"first")
+    second = lay(bucket, "in/Lied ü.mp3", b"second")
+    assert bucket.adopt("in/") == 0
+    assert second.read_bytes() == b"second"
+
+
+def test_a_copy_of_our_own_file_moves_no_byte(bucket):
+    laid = lay(bucket, "in/alice/song.wav")
+    bucket.copy("in/alice/song.wav", "media/uploads/1/source")
+    assert laid.stat().st_nlink == 2
+    assert laid.stat().st_mode & 0o222 == 0
+
+
+def test_what_may_be_another_file_by_now_has_another_etag(bucket):
+    laid = lay(bucket, "in/song.wav", b"12345")
+    before = bucket.stat("in/song.wav").etag
+    laid.write_bytes(b"123456")
+    grown = bucket.stat("in/song.wav").etag
+    bucket.copy("in/song.wav", "b.wav")
+    assert bucket.stat("in/song.wav").etag == grown != before
+
+
+def test_s14_a_link_is_not_copied(bucket, tmp_path):
+    (tmp_path / "secret").write_bytes(b"secret")
+    (bucket.root / "in").mkdir(parents=True)
+    (bucket.root / "in" / "song.wav").symlink_to(tmp_path / "secret")
+    bucket.adopt("in/")
+    with pytest.raises(ObjectMissing):
+        bucket.copy("in/song.wav", "b.wav")

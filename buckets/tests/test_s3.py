@@ -513,3 +513,70 @@ def test_only_servers_other_than_amazons_are_spared_the_checksums(bucket, settin
 
 def test_the_client_is_built_once(bucket):
     assert buckets.s3.client() is buckets.s3.client()
+
+
+# --- Copies -----------------------------------------------------------------------------------
+
+
+def test_a_copy_whose_answer_was_lost_is_not_taken_for_somebody_elses(bucket, s3, small):
+    put(bucket, "a.wav", small)
+    s3.faults.append(("PUT", lose_answer))
+    bucket.copy("a.wav", "b.wav")
+    assert bucket.open("b.wav").read() == b"sound"
+
+
+def test_a_large_copy_goes_in_parts_and_no_byte_passes_us(bucket, s3, large, monkeypatch):
+    put(bucket, "a.wav", large)
+    monkeypatch.setattr(buckets.s3, "_COPYING", buckets.s3.TRANSFER)
+    moved = []
+    s3.requests.clear()
+
+    bucket.copy("a.wav", "b.wav", etag=bucket.stat("a.wav").etag, moved=moved.append)
+
+    sent = sum(int(request.get("CONTENT_LENGTH") or 0) for request in s3.requests)
+    assert sent < 10_000  # the list of parts
+    assert not asked(s3, "GET")
+    assert sum(moved) == large.stat().st_size
+    assert bucket.open("b.wav").read() == large.read_bytes()
+
+
+def test_a_key_that_some_servers_decode_twice_in_parts_is_copied_whole(
+    bucket, s3, large, monkeypatch
+):
+    put(bucket, "100%.wav", large)
+    monkeypatch.setattr(buckets.s3, "_COPYING", buckets.s3.TRANSFER)
+    s3.requests.clear()
+    bucket.copy("100%.wav", "b.wav")
+    assert len(asked(s3, "PUT")) == 1
+    assert bucket.stat("b.wav").size_bytes == large.stat().st_size
+
+
+def test_a_copy_carries_nothing_of_what_somebody_noted_with_the_object(bucket, client):
+    client.put_object(
+        Bucket=bucket.name,
+        Key="a.wav",
+        Body=b"sound",
+        ContentType="text/html",
+        Metadata={"owner": "alice"},
+        Tagging="secret=yes",
+    )
+    assert bucket.stat("a.wav").metadata == {"owner": "alice"}
+    bucket.copy("a.wav", "b.wav")
+    assert bucket.stat("b.wav").content_type == "application/octet-stream"
+    assert "owner" not in bucket.stat("b.wav").metadata
+    assert client.get_object_tagging(Bucket=bucket.name, Key="b.wav")["TagSet"] == []
+
+
+def test_an_object_written_over_in_the_moment_of_its_delete_stays(bucket, s3, small):
+    put(bucket, "a.wav", small)
+    s3.faults.append(("DELETE", refuse("412 Precondition Failed", "PreconditionFailed")))
+    etag = bucket.stat("a.wav").etag
+    bucket.delete("a.wav", etag=etag)
+    assert asked(s3, "DELETE")[-1]["HTTP_IF_MATCH"] == f'"{etag}"'
+
+
+def test_s4_a_copy_that_is_denied_says_so(bucket, s3, small):
+    put(bucket, "a.wav", small)
+    s3.faults.append(("PUT", refuse("403 Forbidden", "AccessDenied")))
+    with pytest.raises(BucketDenied):
+        bucket.copy("a.wav", "b.wav")
