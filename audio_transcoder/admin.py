@@ -17,6 +17,7 @@ from audio_transcoder.models import (
     AudioFile,
     DeletedJob,
     Deletion,
+    IntakeObject,
     ReceivedNotice,
     Rendition,
     StorageAccount,
@@ -199,6 +200,16 @@ class StorageAccountAdmin(RowsWrittenByUs):
     def monthly_cost(self, account: StorageAccount) -> str:
         cost = account.total_bytes / 1024**3 * settings.STORAGE_PRICE_PER_GIB
         return f"{cost:,.2f} {settings.STORAGE_CURRENCY}"
+
+
+@admin.register(IntakeObject)
+class IntakeObjectAdmin(RowsWrittenByUs):
+    """What came without a browser; the row of a refused object deleted: it is tried again."""
+
+    list_display = ["key", "owner_name", "state", "reason", "size_bytes", "received_at"]
+    list_filter = ["state", "reason", "received_at"]
+    search_fields = ["key", "owner_name", "code"]
+    show_full_result_count = False
 
 
 admin.site.unregister(User)

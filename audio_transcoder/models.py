@@ -740,3 +740,87 @@ class ReceivedNotice(models.Model):
 
     def __str__(self) -> str:
         return self.message_id
+
+
+class IntakeObjectQuerySet(models.QuerySet["IntakeObject"]):
+    def due(self, now: datetime) -> IntakeObjectQuerySet:
+        return self.filter(next_step_at__lte=now).order_by("next_step_at", "pk")
+
+
+class IntakeObject(models.Model):
+    """An object that came into a bucket without a browser, and what became of it.
+
+    Bucket, key, ETag, version and sequencer say which one it is, in the words of S3's events: the
+    same event twice is one row.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", gettext_lazy("waiting")
+        TAKEN = "taken", gettext_lazy("taken")
+        REFUSED = "refused", gettext_lazy("refused")
+
+    # Longer than any event is repeated. An object that was refused, and still lies there, is
+    # then found again.
+    KEPT_FOR = timedelta(days=30)
+
+    code = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    bucket = models.CharField(max_length=255)
+    key = models.CharField(max_length=1024)
+    etag = models.CharField(max_length=200, blank=True)
+    version = models.CharField(max_length=200, blank=True)
+    sequencer = models.CharField(max_length=255, blank=True)
+    # Whom it is for. Empty: what the object itself says is still to be read.
+    owner_name = models.CharField(max_length=255, blank=True)
+    formats = models.CharField(max_length=255, blank=True)  # names, commas between; empty: ours
+    size_bytes = models.PositiveBigIntegerField()
+    is_moved = models.BooleanField(default=True)  # it leaves its place once it is taken
+    # Which object was looked at: two rows may tell of the same one.
+    token = models.UUIDField(null=True, blank=True, db_index=True)
+    state = models.CharField(max_length=7, choices=State, default=State.WAITING)
+    reason = models.CharField(max_length=20, blank=True)
+    audio_file = models.UUIDField(null=True, blank=True)  # its code; files may be deleted
+    received_at = models.DateTimeField(default=timezone.now, db_index=True)  # swept by age
+    attempts = models.PositiveIntegerField(default=0)
+    # None: nothing is left to do.
+    next_step_at = models.DateTimeField(default=timezone.now, null=True, blank=True, db_index=True)
+
+    objects = IntakeObjectQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["bucket", "key", "etag", "version", "sequencer"], name="dropped_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.bucket}: {self.key}"
+
+    @property
+    def file_name(self) -> str:
+        return self.key.rpartition("/")[2]
+
+    @property
+    def reason_sentence(self) -> str:
+        return reasons.sentence(self.reason) if self.reason else ""
+
+    def end(self, state: str, *, reason: str = "", audio_file: uuid.UUID | None = None) -> bool:
+        """Write down what became of it; return whether nobody else had.
+
+        One that was taken has to leave its place, which is due now.
+        """
+        is_left = state == self.State.TAKEN and self.is_moved
+        row = IntakeObject.objects.filter(pk=self.pk, state=self.State.WAITING)
+        return bool(
+            row.update(
+                state=state,
+                reason=reason,
+                audio_file=audio_file,
+                token=self.token,
+                owner_name=self.owner_name,
+                size_bytes=self.size_bytes,
+                attempts=0,
+                next_step_at=timezone.now() if is_left else None,
+            )
+        )

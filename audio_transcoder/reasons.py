@@ -27,6 +27,7 @@ SENTENCES: dict[str, str | Promise] = {
     "lost": _("The uploaded file is no longer in the store. Please upload it again."),
     "storage_down": _("The store does not answer; nothing was saved. Try again in a minute."),
     "engine_down": _("The transcoder did not answer for a whole day. Please try once more."),
+    "unknown_owner": _("Nobody here has the name under which the file was put."),
     "internal": _("Something went wrong on our side. Please try once more."),
 }
 

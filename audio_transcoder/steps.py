@@ -12,11 +12,11 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from audio_transcoder import arrivals, direct_uploads, removal, settling, uploads
+from audio_transcoder import arrivals, direct_uploads, intake, removal, settling, uploads
 from audio_transcoder.engines import READ_OFTEN
 from audio_transcoder.engines.base import TranscoderError, TranscoderRejected, TranscoderUnavailable
 from audio_transcoder.health import has_its_workers
-from audio_transcoder.models import DeletedJob, ReceivedNotice, TranscodeJob
+from audio_transcoder.models import DeletedJob, IntakeObject, ReceivedNotice, TranscodeJob
 from audio_transcoder.transcoder import default_transcoder, place_again_after
 from buckets import BucketError, bucket
 from steps import beat, step, stopping
@@ -118,6 +118,12 @@ def examine() -> datetime | None:
     return arrivals.examine_due()
 
 
+@step("intake", runs_in="steps")
+def take_in() -> datetime | None:
+    """Take in what was dropped into the bucket without a browser; return when to look again."""
+    return intake.take_due()
+
+
 @step("refresh", runs_in="steps")
 def refresh() -> datetime | None:
     """Ask the engines about jobs that are watched, or without news; return when to look again."""
@@ -184,6 +190,8 @@ def sweep() -> datetime | None:
         a_week_ago = now - ReceivedNotice.KEPT_FOR
         ReceivedNotice.objects.filter(received_at__lt=a_week_ago).delete()
         DeletedJob.objects.filter(deletion=None, created_at__lt=a_week_ago).delete()
+        too_old = now - IntakeObject.KEPT_FOR
+        IntakeObject.objects.filter(next_step_at=None, received_at__lt=too_old).delete()
         uploads.remove_stale_temporary_files()
         bucket(settings.MEDIA_BUCKET).sweep()
         _next_sweep = now + timedelta(hours=12)

@@ -120,23 +120,21 @@ def accept(
         duration_ms=sound.duration_ms,
     )
     check_quota(owner, upload.size)
-    note = Deletion.objects.create(
-        prefixes=[f"uploads/{audio_file.code}/"], next_step_at=timezone.now() + UNCLAIMED
-    )
+    note = note_of(audio_file.code)
     try:
         storage = audio_file.mp3_file.storage
         audio_file.mp3_file.name = storage.save(source_name(audio_file, ""), upload)
         with transaction.atomic():
-            _take_back(note)
+            take_back(note)
             keep(audio_file, formats)
     except IntegrityError:
-        _remove_now(note)
+        remove_now(note)
         before = AudioFile.objects.filter(owner=owner, upload_token=token).first()
         if before is None:
             raise
         return before
     except BaseException:
-        _remove_now(note)
+        remove_now(note)
         raise
     logger.info("file %s: accepted, %d bytes", audio_file.code, audio_file.size_bytes)
     return audio_file
@@ -189,13 +187,21 @@ def _bytes_of(rows: QuerySet[AudioFile] | QuerySet[Upload]) -> int:
     return rows.aggregate(total=Sum("size_bytes"))["total"] or 0
 
 
-def _take_back(note: Deletion) -> None:
+def note_of(code: uuid.UUID) -> Deletion:
+    """Write down that what lies at ``uploads/<code>/`` must go, unless it is taken back."""
+    return Deletion.objects.create(
+        prefixes=[f"uploads/{code}/"], next_step_at=timezone.now() + UNCLAIMED
+    )
+
+
+def take_back(note: Deletion) -> None:
     """Delete the note that the object must go; raises BucketUnavailable if it is acted on."""
     if not Deletion.objects.filter(pk=note.pk, attempts=0).delete()[0]:
         raise BucketUnavailable("took so long that it was cleared away", bucket="media")
 
 
-def _remove_now(note: Deletion) -> None:
+def remove_now(note: Deletion) -> None:
+    """Let what the note names go at once, without an error if that cannot be written down."""
     # The database itself may be what failed; then the note's own time comes.
     with contextlib.suppress(Exception):
         Deletion.objects.filter(pk=note.pk).update(next_step_at=timezone.now())

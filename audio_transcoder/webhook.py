@@ -1,4 +1,4 @@
-"""Where SNS tells us how a job went.
+"""Where SNS tells us how a job went, and what came into the bucket.
 
 Nothing in the headers is believed, and nothing in the body before its signature is verified.
 The order of work: cheap refusals, signature, our job, a look at its results with no transaction
@@ -12,6 +12,7 @@ import functools
 import json
 import logging
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -22,9 +23,9 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from audio_transcoder import engines, keys, settling
+from audio_transcoder import engines, intake, keys, settling
 from audio_transcoder.engines.base import JobReport
-from audio_transcoder.models import DeletedJob, ReceivedNotice, TranscodeJob
+from audio_transcoder.models import DeletedJob, IntakeObject, ReceivedNotice, TranscodeJob
 from buckets import BucketError
 from sns import certificates, deliver
 from sns import keys as sns_keys
@@ -74,7 +75,11 @@ def transcode_complete(request: HttpRequest) -> HttpResponse:
 
 
 def _take_notification(envelope: Envelope) -> HttpResponse:
-    report = _parse(envelope)
+    document = _document(envelope)
+    dropped = intake.parse_notice(document)
+    if dropped is not None:
+        return _take_dropped(envelope, dropped)
+    report = engines.parse_notice(document, envelope.timestamp)
     if report is None:
         logger.warning("notice %s: of no kind we know, ignored", envelope.message_id)
         return _record(envelope, "ignored: unknown kind")
@@ -91,12 +96,19 @@ def _take_notification(envelope: Envelope) -> HttpResponse:
         return _later()
 
 
-def _parse(envelope: Envelope) -> JobReport | None:
+def _document(envelope: Envelope) -> object:
     try:
-        document = json.loads(envelope.message)
+        return json.loads(envelope.message)
     except (ValueError, RecursionError):
         return None
-    return engines.parse_notice(document, envelope.timestamp)
+
+
+def _take_dropped(envelope: Envelope, dropped: list[IntakeObject]) -> HttpResponse:
+    """Write a row for each new object; a step looks at them."""
+    if not dropped:
+        logger.warning("notice %s: of no object for us, ignored", envelope.message_id)
+        return _record(envelope, "ignored: no object for us")
+    return _record(envelope, "recorded: new objects", dropped=dropped)
 
 
 def _find_job(report: JobReport) -> TranscodeJob | None:
@@ -142,6 +154,7 @@ def _record(
     outcome: str,
     job: TranscodeJob | None = None,
     report: JobReport | None = None,
+    dropped: Sequence[IntakeObject] = (),
 ) -> HttpResponse:
     seen = settling.look(job, report) if job is not None and report is not None else None
     try:
@@ -156,6 +169,8 @@ def _record(
             )
             if job is not None and seen is not None:
                 settling.record(job, seen)
+            if dropped:
+                intake.record(dropped)
     except IntegrityError:
         pass  # the same message, at the same moment: the other delivery has recorded it
     return HttpResponse()

@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audio_transcoder", "0004_uploads"),
+        ("audio_transcoder", "0005_intake"),
         ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
