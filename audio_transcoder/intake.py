@@ -362,7 +362,7 @@ def _move(row: IntakeObject, owner: AbstractBaseUser, info: ObjectInfo) -> None:
 
 def _formats(row: IntakeObject, info: ObjectInfo) -> list[str]:
     asked = row.formats or info.metadata.get("formats", "")
-    names = [name.strip().lower() for name in asked.split(",") if name.strip()]
+    names = asked.replace(",", " ").lower().split()
     unknown = [name for name in names if name not in FORMATS]
     if unknown:
         logger.warning("object %s: no such formats: %s", row.code, ", ".join(unknown)[:100])

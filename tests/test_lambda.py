@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
 
+from audio_transcoder import intake
 from tests.s3_events import TEST_EVENT, event_of, record_of
 
 SOURCE = Path(__file__).resolve().parent.parent / "deploy" / "aws" / "lambda" / "transcode.py"
@@ -163,3 +164,18 @@ def test_a_topic_that_does_not_answer_makes_lambda_repeat(function, stub):
 
 def test_the_client_is_of_the_topics_own_region(function):
     assert function.sns().meta.region_name == "eu-west-1"
+
+
+def test_what_the_function_publishes_is_what_the_webhook_takes(function, settings, monkeypatch):
+    settings.MEDIA_BUCKET = "app-uploads-example"
+    published = []
+
+    class Topic:
+        def publish(self, **message: str) -> dict:
+            published.append(message)
+            return {"MessageId": "1"}
+
+    monkeypatch.setattr(function, "sns", Topic)
+    function.lambda_handler(event_of("media/intake/alice/100%+more ü.wav"), None)
+    [row] = intake.parse_notice(json.loads(published[0]["Message"]))
+    assert (row.key, row.owner_name) == ("media/intake/alice/100%+more ü.wav", "alice")
