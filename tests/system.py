@@ -42,6 +42,8 @@ def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60) 
 class System:
     """One running installation in a folder of its own; starts and stops as often as liked."""
 
+    bucket = "local"
+
     def __init__(self, data_dir: Path, **settings: object) -> None:
         self.data_dir = data_dir
         self.port = free_port()

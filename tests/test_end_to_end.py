@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import requests
 
 from elastic_transcoder.client import client
+from sns.sign import Signer
 from tests import sounds
+from tests.s3_events import event_of
 from tests.system import Person, System, on_both_kinds, wait_for
 
 pytestmark = [pytest.mark.end_to_end, on_both_kinds]
@@ -169,3 +175,54 @@ def test_an_old_client_needs_nothing_but_the_endpoint(system: System, music: Pat
     result = tmp_path / "out.flac"
     result.write_bytes(system.read_object("by-hand/out.flac"))
     assert sounds.decoded_seconds(result) == pytest.approx(5, abs=0.1)
+
+
+# --- Without a browser --------------------------------------------------------------------------
+
+
+def test_a_file_dropped_into_the_bucket_is_in_its_owners_library_and_converted(
+    system: System, person: Person, music: Path
+):
+    """The notice that tells of it is signed and posted as SNS does."""
+    key = f"media/intake/{person.name}/Dropped song.mp3"
+    system.write_object(key, music.read_bytes())
+    event = event_of(key, bucket=system.bucket, size=music.stat().st_size, etag="")
+    signer = Signer(
+        *((system.data_dir / f"sns.{kind}.pem").read_bytes() for kind in ("key", "cert"))
+    )
+    signed = signer.notification(
+        topic_arn="arn:aws:sns:eu-west-1:000000000000:transcode-complete",
+        subject="Amazon S3 Notification",
+        message=json.dumps(event),
+        message_id=uuid.uuid4(),
+        timestamp=datetime.now(UTC),
+        subscriber=f"{system.url}/transcode-complete/",
+    )
+    address = f"{system.url}/transcode-complete/"
+    assert requests.post(address, signed.body, headers=signed.headers, timeout=10).ok
+
+    person.wait_until_ready()
+    assert person.messages() == ["Your file Dropped song is ready."]
+    assert key not in system.objects()
+    [(code,)] = system.rows(
+        "SELECT f.code FROM audio_transcoder_audiofile f JOIN auth_user u ON u.id = f.owner_id"
+        " WHERE u.username = ?",
+        person.name,
+    )
+    location = f"/audio/{uuid.UUID(code)}/"
+    assert person.get(f"{location}download/original/").content == music.read_bytes()
+    assert {row[:2] for row in renditions(system, code)} == {
+        ("wav", "Complete"),
+        ("flac", "Complete"),
+        ("mp4", "Complete"),
+    }
+
+
+def test_imported_files_are_converted_and_stay_where_they_were(
+    system: System, person: Person, music: Path
+):
+    output = system.manage("import_audio", str(music), "--owner", person.name, "--formats", "flac")
+    assert "1 taken." in output.stdout
+    person.wait_until_ready()
+    assert person.messages() == ["Your file Five seconds is ready."]
+    assert music.exists()
