@@ -202,6 +202,16 @@ def test_n28_results_elsewhere_are_not_believed(service, notify):
     assert status_of(job) == Status.COMPLETE
 
 
+def test_parts_of_a_result_and_objects_of_others_are_not_looked_for(service, notify, settings):
+    job, engine_id = placed(service)
+    document = service.finish(engine_id)
+    path = f"s3://{settings.MEDIA_BUCKET}/media/renditions/another/stream.m3u8"
+    group = {"type": "HLS_GROUP", "outputDetails": [{"outputFilePaths": [path]}]}
+    document["detail"]["outputGroupDetails"].append(group)
+    notify(document)
+    assert status_of(job) == Status.COMPLETE
+
+
 @pytest.mark.parametrize("metadata", [{}, {"env": "another"}])
 def test_n28_events_of_another_installation_are_taken_and_ignored(service, notify, metadata):
     job, engine_id = placed(service)
