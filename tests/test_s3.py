@@ -187,7 +187,7 @@ def test_s4_clocks_apart_are_503_and_the_page_says_nothing_of_it(
 def test_s3_a_job_gets_through_whatever_goes_wrong_once(
     system: SystemOnS3, proxy: FaultyProxy, person: Person, music: Path, tmp_path: Path
 ):
-    proxy.meet(reset, "HEAD", SOURCE, after=1)  # the first look is of the upload
+    proxy.meet(reset, "HEAD", SOURCE)
     proxy.meet(slow_down, "GET", SOURCE)
     proxy.meet(cut_off(20_000), "GET", SOURCE)
     proxy.meet(throttle(200_000), "GET", SOURCE)
@@ -231,7 +231,7 @@ def test_s15_a_source_of_another_size_is_lost_and_never_converted(
     system: SystemOnS3, proxy: FaultyProxy, person: Person, music: Path
 ):
     before = system.log()
-    proxy.meet(lie_about_size(4096), "HEAD", SOURCE, after=1)
+    proxy.meet(lie_about_size(4096), "HEAD", SOURCE, times=ALWAYS)
     person.upload(music, ("flac",))
     [message] = wait_for(person.messages, "a message")
     assert "The uploaded file is no longer in the store." in message
