@@ -19,6 +19,7 @@ MEASURES = {
     "upload": "upload",
     "webhook": "webhook",
     "library": "library",
+    "closing": "closing",
 }
 
 
