@@ -22,6 +22,7 @@ E052 where its links lead                    E055 AWS_QUERYSTRING_EXPIRE beyond 
 
 W001 DEBUG on a public site                  W003 mail is required and goes nowhere
 W002 our own notices would be refused        W020 no topic for MediaConvert's events
+W030 pages on https, their bucket on http
 """
 
 from __future__ import annotations
@@ -238,6 +239,14 @@ def storage(**_: Any) -> Iterator[CheckMessage]:
             f"AWS_S3_ADDRESSING_STYLE is {settings.AWS_S3_ADDRESSING_STYLE!r}.",
             hint="Expected is virtual (Amazon's), path (many other servers) or auto.",
             id="audio.E005",
+        )
+    endpoint_url = settings.AWS_S3_ENDPOINT_URL or ""
+    if settings.SITE_URL.startswith("https://") and endpoint_url.startswith("http://"):
+        yield Warning(
+            f"Pages at {settings.SITE_URL} use a bucket at {endpoint_url}.",
+            hint="Browsers do not go from https to http: uploads straight into the bucket and "
+            "players would fail. Give AWS_S3_ENDPOINT_URL an https:// address that people reach.",
+            id="audio.W030",
         )
     locations = (settings.STATICFILES_LOCATION, settings.MEDIAFILES_LOCATION)
     first, second = (f"{location}/" for location in locations)

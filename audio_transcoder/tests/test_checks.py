@@ -275,3 +275,11 @@ def test_d8_checks_call_nobody(settings, monkeypatch):
     settings.AWS_STORAGE_BUCKET_NAME = "files"
     settings.AWS_S3_ENDPOINT_URL = "https://s3.example.org"
     assert ids() == []
+
+
+def test_d8_pages_on_https_with_a_bucket_on_http_are_warned_of(settings):
+    settings.SITE_URL = "https://audio.example.org"
+    settings.AWS_S3_ENDPOINT_URL = "http://s3.example.org"
+    assert ids() == ["audio.W030"]
+    settings.AWS_S3_ENDPOINT_URL = "https://s3.example.org"
+    assert ids() == []
