@@ -9,20 +9,24 @@
 
 PYTHON ?= python3
 .DEFAULT_GOAL := run
-.PHONY: run transcoder test test-s3 bench check lock venv chromium radosgw azurite old-clients
+.PHONY: run transcoder test test-s3 bench check lock venv packages chromium radosgw azurite old-clients
 
 # Each of these prints nothing, or one line that says what to do; $(call stop_at,…) prints that line
 # and stops.
 python_problem = $(shell "$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 \
 	|| echo "This needs Python 3.11, 3.12 or 3.13 and $(PYTHON) is none of them: install one and say make PYTHON=python3.12 $(MAKECMDGOALS)")
 venv_problem = $(shell "$(PYTHON)" .ci/venv.py)
+packages_problem = $(shell .venv/bin/python .ci/packages.py)
 chromium_problem = $(shell .ci/chromium)
 radosgw_problem = $(shell .ci/radosgw)
 azurite_problem = $(shell .ci/azurite)
 old_clients_problem = $(shell "$(PYTHON)" .ci/old_clients.py)
 stop_at = $(if $(1),$(error $(1)))
+warn_of = $(if $(1),$(warning $(1)))
 
+# Without the packages of npm the site runs too, with the plain upload form.
 run: venv
+	@$(call warn_of,$(packages_problem)):
 	@exec .venv/bin/python manage.py run
 
 # Its own folder even where .env names one: two installations never share a database by mistake.
@@ -31,10 +35,10 @@ transcoder: export DATA_DIR := $(or $(DATA_DIR),var/transcoder)
 transcoder: venv
 	@exec .venv/bin/python manage.py run
 
-test: venv chromium radosgw azurite old-clients
+test: venv packages chromium radosgw azurite old-clients
 	@exec .venv/bin/python -m pytest $(ARGS)
 
-test-s3: venv chromium radosgw
+test-s3: venv packages chromium radosgw
 	@exec .venv/bin/python -m pytest -m s3 $(ARGS)
 
 bench: venv
@@ -57,6 +61,10 @@ lock: venv
 # Nothing to do when .venv is as requirements.txt wants it.
 venv:
 	@$(call stop_at,$(python_problem))$(call stop_at,$(venv_problem)):
+
+# Nothing to do when node_modules is as package-lock.json wants it.
+packages: venv
+	@$(call stop_at,$(packages_problem)):
 
 chromium: venv
 	@$(call stop_at,$(chromium_problem)):

@@ -23,6 +23,7 @@ E052 where its links lead                    E055 AWS_QUERYSTRING_EXPIRE beyond 
 W001 DEBUG on a public site                  W003 mail is required and goes nowhere
 W002 our own notices would be refused        W020 no topic for MediaConvert's events
 W030 pages on https, their bucket on http
+W035 the packages of npm are missing
 """
 
 from __future__ import annotations
@@ -378,6 +379,18 @@ def _cloudfront_errors() -> Iterator[CheckMessage]:
             hint="openssl genrsa -out cloudfront.pem 2048 makes one; its public half goes to "
             "CloudFront. In one line, \\n stands for a line break.",
             id="audio.E054",
+        )
+
+
+@register
+def packages(**_: Any) -> Iterator[CheckMessage]:
+    if not settings.TRANSCODER_ALONE and not settings.HAS_UPPY:
+        yield Warning(
+            "There is no node_modules: people upload one file at a time with the plain form, and "
+            "an upload that breaks off begins anew.",
+            hint="npm ci, with any Node or the one that requirements.txt brings, then restart; "
+            "make run does it by itself.",
+            id="audio.W035",
         )
 
 

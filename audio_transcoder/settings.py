@@ -275,6 +275,13 @@ STATIC_ON_S3 = env.bool("STATIC_ON_S3", default=False)
 STATIC_URL = f"/{STATICFILES_LOCATION}/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Packages of npm, served from their dist folders. The site runs without them: uploads are then sent
+# by the plain form.
+_uppy_dist = BASE_DIR / "node_modules" / "uppy" / "dist"
+UPPY = "vendor/uppy/uppy.min.js"
+HAS_UPPY = (_uppy_dist / "uppy.min.js").is_file() or (STATIC_ROOT / UPPY).is_file()
+if _uppy_dist.is_dir():
+    STATICFILES_DIRS.append(("vendor/uppy", _uppy_dist))
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 # Before collectstatic has run, WhiteNoise serves static files from where they are written.
 WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()

@@ -12,6 +12,11 @@ from django.core.checks import run_checks
 TOPIC = "arn:aws:sns:eu-west-1:000000000000:transcode-complete"
 
 
+@pytest.fixture(autouse=True)
+def _packages_are_there(settings):
+    settings.HAS_UPPY = True
+
+
 def ids() -> list[str]:
     found = [message for message in run_checks() if (message.id or "").startswith("audio.")]
     assert all(message.hint for message in found)
@@ -66,6 +71,7 @@ def test_d8_the_defaults_are_fine():
         ("ACCEL_REDIRECT_PREFIX", "/", "E056"),
         ("ACCEL_REDIRECT_PREFIX", "/../buckets/", "E056"),
         ("ACCOUNT_EMAIL_VERIFICATION", "mandatory", "W003"),
+        ("HAS_UPPY", False, "W035"),
     ],
 )
 def test_d8_a_wrong_setting_is_refused_with_a_hint(settings, name, value, number):
