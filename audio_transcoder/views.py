@@ -140,6 +140,7 @@ class UploadAudioFileView(View):
             "max_bytes": settings.UPLOAD_MAX_BYTES,
             "kinds": [label for label, _extension, _type in SOURCES.values()],
             "refusal": refusal,
+            "uppy": settings.UPPY if settings.HAS_UPPY else "",
         }
         return render(request, "audio_transcoder/upload.html", context, status=status)
 

@@ -8,7 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from audio_transcoder.tests.factories import make_person
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def page(client, db):
+    client.force_login(make_person("ana"))
+    return lambda: client.get("/audio/upload/").text
 
 
 def test_the_lock_file_pins_every_package_and_names_no_registry():
@@ -41,3 +51,15 @@ def test_without_npm_make_is_told_what_to_do(tmp_path):
 
     assert re.fullmatch("There is no npm: .+say make again\n", said.stdout)
     assert not (tmp_path / "node_modules").exists()
+
+
+def test_without_uppy_the_upload_page_is_the_plain_form(page, settings):
+    settings.HAS_UPPY = False
+    assert "<script" not in page().split("site.js")[1]
+    assert 'enctype="multipart/form-data"' in page()
+
+
+def test_with_uppy_the_upload_page_alone_loads_it(page, client, settings):
+    settings.HAS_UPPY = True
+    assert "uppy.min.js" in page()
+    assert "uppy" not in client.get("/audio/").text

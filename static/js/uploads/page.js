@@ -1,0 +1,359 @@
+"use strict";
+
+// The upload page: several files at once, each in a row of its own, sent in parts that survive a
+// lost network, a reload and a closed laptop. Without Uppy the form stays an ordinary one.
+(() => {
+  if (!window.Uppy) return;
+
+  const ANNOUNCED = [0, 25, 50, 75, 100]; // percent
+
+  const { Site, Row, PartsUploader, fingerprint, fill, size, time, percent, Speed } = window.uploads;
+  const element = (id) => document.getElementById(id);
+  const form = element("upload-form");
+  const words = form.dataset;
+  const fileInput = form.elements.mp3_file;
+  const nameInput = form.elements.name;
+  const zone = element("drop-zone");
+  const refusal = element("upload-refusal");
+  const list = element("upload-rows");
+  const totals = element("upload-totals");
+  const end = element("upload-end");
+  const site = new Site(words.endpoint);
+  const rows = new Map(); // by Uppy's id of the file
+
+  const uppy = new window.Uppy.Uppy({
+    restrictions: { maxFileSize: Number(words.maxBytes), minFileSize: 1 },
+    locale: {
+      strings: {
+        exceedsSize: words.tooLarge,
+        inferiorSize: words.empty,
+        noDuplicates: words.twice,
+      },
+    },
+  });
+  uppy.use(PartsUploader, { site });
+  uppy.use(window.Uppy.DropTarget, {
+    target: document.body,
+    onDragOver: () => zone.classList.add("is-over"),
+    onDragLeave: (event) => zone.classList.toggle("is-over", Boolean(event.relatedTarget)),
+    onDrop: () => zone.classList.remove("is-over"),
+  });
+
+  const inState = (...states) => [...rows.values()].filter(({ state }) => states.includes(state));
+  const isUnsent = ({ state }) => !["ready", "refused", "done"].includes(state);
+
+  // --- What was refused, and why -------------------------------------------------------------
+
+  function clear() {
+    refusal.hidden = true;
+    for (const field of form.querySelectorAll(".field-refused")) {
+      field.classList.remove("field-refused");
+      for (const input of field.querySelectorAll("input")) input.removeAttribute("aria-invalid");
+    }
+  }
+
+  function refuse(message, name) {
+    const field = form.querySelector(`[data-field="${name}"]`);
+    field.classList.add("field-refused");
+    for (const input of field.querySelectorAll("input")) input.setAttribute("aria-invalid", "true");
+    refusal.querySelector("p").textContent = message;
+    refusal.hidden = false;
+    refusal.focus();
+  }
+
+  // --- Choosing ------------------------------------------------------------------------------
+
+  // One file may have a name of its own; an empty one means the file's, shown where it would stand.
+  function suggest() {
+    const ready = inState("ready");
+    const isNothingToChoose = rows.size > 0 && !ready.length;
+    nameInput.placeholder = ready.length === 1 ? ready[0].name.replace(/\.[^.]+$/, "") : "";
+    form.querySelector("[data-field=name]").hidden = isNothingToChoose || ready.length > 1;
+    form.querySelector("[data-field=formats]").hidden = isNothingToChoose;
+    element("upload-actions").hidden = isNothingToChoose;
+    element("uploads").hidden = !rows.size;
+  }
+
+  function addRow(key, file) {
+    const row = new Row(words, file, {
+      pause: () => uppy.pauseResume(key),
+      resume: () => uppy.pauseResume(key),
+      retry: () => retry(key),
+      cancel: () => {
+        uppy.removeFile(key);
+        window.site.announce(words.canceled);
+      },
+      remove: () => (uppy.getFile(key) ? uppy.removeFile(key) : forget(key)),
+    });
+    rows.set(key, row);
+    list.append(row.element);
+    end.hidden = true;
+    return row;
+  }
+
+  // The row goes; whoever came by keyboard goes on beside it.
+  function forget(key) {
+    const row = rows.get(key);
+    const isFocused = row.element.contains(document.activeElement);
+    rows.delete(key);
+    row.element.remove();
+    suggest();
+    showTotals();
+    if (isFocused) ([...rows.values()].at(-1) ?? fileInput).focus();
+  }
+
+  uppy.on("file-added", (file) => {
+    clear();
+    addRow(file.id, file);
+    suggest();
+  });
+
+  uppy.on("file-removed", (file) => {
+    forget(file.id);
+    finishIfDone();
+  });
+
+  uppy.on("restriction-failed", (file, error) => {
+    if (!file) return;
+    addRow(`refused-${rows.size}-${file.id}`, file).show("refused", error.message);
+    window.site.announce(`${file.name}: ${error.message}`);
+    suggest();
+  });
+
+  fileInput.multiple = true;
+  fileInput.required = false;
+  fileInput.addEventListener("change", () => {
+    add([...fileInput.files]);
+    fileInput.value = ""; // the rows tell what is chosen; the same file may be chosen again
+  });
+
+  function add(files) {
+    uppy.addFiles(files.map((file) => ({ name: file.name, type: file.type, data: file, source: "input" })));
+  }
+
+  // --- Sending -------------------------------------------------------------------------------
+
+  // Not crypto.randomUUID, which plain http:// has not. RFC 9562, version 4.
+  function token() {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
+      .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+  }
+
+  const chosenFormats = () =>
+    [...form.querySelectorAll("[name=formats]:checked")].map(({ value }) => value);
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    clear();
+    const ready = uppy.getFiles().filter(({ id }) => rows.get(id).state === "ready");
+    const formats = chosenFormats();
+    if (!ready.length) refuse(words.noFile, "mp3_file");
+    else if (!formats.length) refuse(words.noFormat, "formats");
+    else {
+      const name = ready.length === 1 ? nameInput.value.trim() : "";
+      for (const file of ready) prepare(file, name, formats);
+      nameInput.value = "";
+      start();
+      rows.get(ready[0].id).focus();
+    }
+  });
+
+  // What the site is told of a file, once: the same words again are the same upload.
+  function prepare(file, name, formats, begun = null) {
+    const upload = { size: file.size, name, formats, token: token() };
+    uppy.setFileMeta(file.id, { upload, begun });
+    rows.get(file.id).show("waiting");
+  }
+
+  function start() {
+    suggest();
+    announced = -1;
+    uppy.upload().catch((error) => uppy.log(error, "error"));
+  }
+
+  function retry(key) {
+    rows.get(key).show("waiting");
+    uppy.retryUpload(key);
+  }
+
+  uppy.on("parts-state", (file, state) => {
+    rows.get(file.id)?.show(state);
+    if (["offline", "paused"].includes(state)) window.site.announce(`${file.name}: ${words[state]}`);
+  });
+
+  uppy.on("upload-progress", (file, { bytesUploaded }) => {
+    rows.get(file.id)?.progress(bytesUploaded);
+    showTotals();
+  });
+
+  uppy.on("upload-success", (file, { uploadURL }) => {
+    if (!uploadURL?.startsWith("/")) return;
+    rows.get(file.id).done(uploadURL);
+    showTotals();
+    finishIfDone();
+  });
+
+  uppy.on("upload-error", (file, error) => {
+    const passes = error.isPassing || !(error instanceof window.uploads.Failure);
+    const own = { 401: words.signedOut, 403: words.reload }[error.status];
+    const message =
+      error.reason === "file_changed" ? words.changed : error.message || own || words.broken;
+    const again = passes || error.status === 401 || error.status === 409;
+    rows.get(file.id).show(again ? "broken" : "refused", passes ? words.broken : message);
+    window.site.announce(`${file.name}: ${rows.get(file.id).message}`);
+    if (error.status === 401) {
+      const { signInUrl, signIn } = element("page-alert").dataset;
+      const back = encodeURIComponent(location.pathname);
+      window.site.warn(words.signedOut, { href: `${signInUrl}?next=${back}`, text: signIn });
+    }
+    suggest();
+    showTotals();
+  });
+
+  // A network that is back wakes what had given up.
+  window.addEventListener("online", () => {
+    for (const [key, row] of rows) if (row.state === "broken") retry(key);
+  });
+
+  // --- All of them together ------------------------------------------------------------------
+
+  let announced = -1;
+  let speed = new Speed();
+
+  function showTotals() {
+    const all = [...rows.values()].filter(({ state }) => !["ready", "refused"].includes(state));
+    const sent = all.reduce((sum, row) => sum + row.sent, 0);
+    const bytes = all.reduce((sum, row) => sum + row.size, 0);
+    const done = inState("done").length;
+    const isSending = inState("sending", "completing").length > 0;
+    totals.hidden = all.length < 2;
+    const parts = [
+      fill(words.total, { done, count: all.length }),
+      fill(words.of, { sent: size(sent), size: size(bytes) }),
+    ];
+    if (!isSending) speed = new Speed();
+    const rate = isSending ? speed.rate(sent) : 0;
+    if (rate > 0 && sent < bytes) {
+      parts.push(`${size(rate)}/s`, fill(words.left, { time: time((bytes - sent) / rate) }));
+    }
+    totals.textContent = parts.join(" · ");
+    if (isSending) announce(percent(sent, bytes), all);
+  }
+
+  // Said at each quarter only; with several files of all of them together.
+  function announce(now, all) {
+    const step = ANNOUNCED.findLast((value) => now >= value);
+    if (step <= announced) return;
+    announced = step;
+    const name = all.length === 1 ? ` ${all[0].name}` : "";
+    window.site.announce(`${words.sending}${name}: ${step} %`);
+  }
+
+  // One file: on to its page. Several: the library has them.
+  function finishIfDone() {
+    const all = [...rows.values()];
+    const done = inState("done");
+    if (!done.length || all.some((row) => isUnsent(row) || row.state === "ready")) return;
+    if (all.length === 1) {
+      location.assign(done[0].element.querySelector("[data-does=open]").href);
+      return;
+    }
+    const sentence = fill(words.allDone, { done: done.length, count: all.length });
+    end.querySelector("span").textContent = sentence;
+    end.hidden = false;
+    window.site.announce(sentence);
+    end.focus();
+  }
+
+  window.addEventListener("beforeunload", (event) => {
+    if ([...rows.values()].some(isUnsent)) event.preventDefault();
+  });
+
+  // A page taken from the history holds rows of uploads that are over.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+
+  // --- What was begun earlier, here or on another machine --------------------------------------
+
+  async function showUnfinished() {
+    const found = await site.unfinished().catch(() => []);
+    for (const upload of found) element("unfinished-rows").append(unfinishedRow(upload));
+    element("unfinished").hidden = !found.length;
+  }
+
+  function unfinishedRow(upload) {
+    const template = element("unfinished-row");
+    const row = template.content.firstElementChild.cloneNode(true);
+    const line = row.querySelector(".upload-row-state");
+    const input = row.querySelector("input");
+    const facts = { percent: percent(upload.sent, upload.size), size: size(upload.size) };
+    row.querySelector("bdi").textContent = upload.fileName;
+    row.querySelector("progress").value = facts.percent;
+    line.textContent = fill(words.unfinished, facts);
+    row.dataset.upload = upload.uploadId;
+    for (const named of row.querySelectorAll("button, progress, input")) {
+      const label = named.getAttribute("aria-label") ?? named.textContent;
+      named.setAttribute("aria-label", `${label}: ${upload.fileName}`);
+    }
+    row.querySelector("[data-does=choose]").addEventListener("click", () => input.click());
+    row.querySelector("[data-does=drop]").addEventListener("click", () => drop(upload, row, line));
+    input.addEventListener("change", () => {
+      const [file] = input.files;
+      if (file) goOn(upload, file, line);
+    });
+    return row;
+  }
+
+  // Goes on with an upload if the file is the one it began with.
+  async function goOn(upload, file, line) {
+    const isSame = (await fingerprint(file).catch(() => "")) === upload.fingerprint;
+    if (!isSame) {
+      const isChanged = file.name === upload.fileName && file.size === upload.size;
+      const facts = { chosen: file.name, name: upload.fileName, size: size(upload.size) };
+      line.textContent = fill(isChanged ? words.changedFile : words.otherFile, facts);
+      return;
+    }
+    add([file]);
+    const added = uppy.getFiles().find(({ data }) => data === file);
+    if (!added) return; // it is in the list already
+    // The site has kept the name and the formats of then; these are for a beginning anew.
+    prepare(added, "", chosenFormats(), {
+      ...upload,
+      partCount: Math.ceil(upload.size / upload.partSize),
+    });
+    start();
+    rows.get(added.id).focus();
+  }
+
+  async function drop(upload, row, line) {
+    try {
+      await site.abort(upload);
+    } catch (error) {
+      if (error.status !== 404) {
+        line.textContent = words.notDropped;
+        return;
+      }
+    }
+    window.site.announce(words.dropped);
+    withdraw(row);
+    fileInput.focus();
+  }
+
+  function withdraw(row) {
+    row.remove();
+    element("unfinished").hidden = !element("unfinished-rows").children.length;
+  }
+
+  // Whatever is sent again is no longer unfinished.
+  uppy.on("parts-begun", (file, uploadId) => {
+    const row = form.querySelector(`[data-upload="${CSS.escape(uploadId)}"]`);
+    if (row) withdraw(row);
+  });
+
+  showUnfinished();
+  suggest();
+})();
