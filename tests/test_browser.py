@@ -123,7 +123,7 @@ def test_w13_the_whole_journey_works_without_scripts(
     context.close()
 
 
-def test_a_refused_file_is_explained_beside_its_field(page: Page, system: System, tmp_path: Path):
+def test_a_file_that_is_no_sound_is_refused_in_words(page: Page, system: System, tmp_path: Path):
     letter = tmp_path / "letter.mp3"
     letter.write_text("Dear Sir or Madam, " * 500)
     sign_up(page, system, "linus")
