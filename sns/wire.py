@@ -16,6 +16,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -32,6 +33,7 @@ class Reply(NamedTuple):
     status: int
     body: bytes
     whole: bool = True
+    headers: Mapping[str, str] = MappingProxyType({})  # names in any case
 
 
 def exchange(
@@ -67,7 +69,8 @@ def exchange(
         _left(deadline)  # a header that was cut looks like one that ended
         answer, whole = _read(response, answer_bytes)
         # So does a body that came without its length.
-        return Reply(response.status, answer, whole and time.monotonic() < deadline)
+        is_whole = whole and time.monotonic() < deadline
+        return Reply(response.status, answer, is_whole, response.headers)
     except (OSError, http.client.HTTPException, exceptions.HTTPError) as error:
         if time.monotonic() >= deadline:
             raise NoAnswer(f"no answer within {timeout_s:g} s") from error
