@@ -14,11 +14,13 @@ from pathlib import Path
 import imageio_ffmpeg
 from django.conf import settings
 
+from elastic_transcoder.worker.encoding import CONTAINERS
 from sound import sandbox
 
 OLDEST_VERSION = 5
 # What a job may ask for; the worker does not start without.
 ENCODERS = ("libmp3lame", "aac", "mp2", "flac", "libvorbis", "pcm_s16le")
+MUXERS = tuple(sorted({"hash", "hls", *(container.muxer for container in CONTAINERS.values())}))
 
 
 class FFmpegMissing(Exception):
@@ -53,7 +55,7 @@ def _packaged() -> str:
 
 
 def check() -> None:
-    """Return if FFmpeg is there, new enough and has every encoder of ENCODERS.
+    """Return if FFmpeg is there, new enough and has every one of ENCODERS and MUXERS.
 
     Raises FFmpegMissing with what to do otherwise.
     """
@@ -68,13 +70,17 @@ def check() -> None:
             f"{program} is FFmpeg {release[1]}; {OLDEST_VERSION} or newer is needed. Unset "
             "FFMPEG_BINARY to use the one of imageio-ffmpeg."
         )
-    known = set(re.findall(r"^ A\S{5} (\S+)", _said(program, "-hide_banner", "-encoders"), re.M))
-    missing = [encoder for encoder in ENCODERS if encoder not in known]
-    if missing:
-        raise FFmpegMissing(
-            f"{program} lacks the encoders {', '.join(missing)}. Unset FFMPEG_BINARY to use the "
-            "FFmpeg of imageio-ffmpeg, or install a build that has them."
-        )
+    for kind, names, pattern in (
+        ("encoders", ENCODERS, r"^ A\S{5} (\S+)"),
+        ("muxers", MUXERS, r"^ [D ]E.? +(\S+)"),
+    ):
+        known = set(re.findall(pattern, _said(program, "-hide_banner", f"-{kind}"), re.M))
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise FFmpegMissing(
+                f"{program} lacks the {kind} {', '.join(missing)}. Unset FFMPEG_BINARY to use the "
+                "FFmpeg of imageio-ffmpeg, or install a build that has them."
+            )
 
 
 def readable() -> list[Path]:

@@ -28,6 +28,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--once", action="store_true", help="do what is due, then exit; for cron and tests"
         )
+        parser.add_argument(
+            "--check", action="store_true", help="only say whether FFmpeg can do the work"
+        )
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
         kind = options["kind"]
@@ -37,6 +40,9 @@ class Command(BaseCommand):
             except ffmpeg.FFmpegMissing as error:
                 # Jobs wait for a worker that can do them; none is turned into an error.
                 raise CommandError(str(error)) from error
+        if options["check"]:
+            self.stdout.write(f"{ffmpeg.binary()} can write everything that a job may ask for.")
+            return
         if options["once"] or kind:
             wait_for_the_lock()
         if options["once"]:

@@ -246,6 +246,20 @@ def test_k6_an_ffmpeg_that_cannot_do_the_work_is_refused_with_a_hint(
     assert "FFMPEG_BINARY" in str(refused.value)
 
 
+def test_k6_an_ffmpeg_without_a_muxer_is_refused(settings, tmp_path):
+    encoders = "".join(f" A....D {name} any\n" for name in ffmpeg.ENCODERS)
+    muxers = "".join(f"  E  {name} any\n" for name in ffmpeg.MUXERS)
+    text = (
+        f"case $1$2 in -version) echo ffmpeg version n9.0.2;; *encoders) echo '{encoders}';;"
+        f" *) echo '{muxers}';; esac"
+    )
+    settings.FFMPEG_BINARY = program(tmp_path, text)
+    ffmpeg.check()
+    settings.FFMPEG_BINARY = program(tmp_path, text.replace("  E  wav any\n", ""))
+    with pytest.raises(ffmpeg.FFmpegMissing, match=r"lacks the muxers wav\."):
+        ffmpeg.check()
+
+
 def test_k6_a_missing_ffmpeg_is_refused_with_a_hint(settings):
     settings.FFMPEG_BINARY = "/no/such/ffmpeg"
     with pytest.raises(ffmpeg.FFmpegMissing, match="FFMPEG_BINARY names '/no/such/ffmpeg'"):
