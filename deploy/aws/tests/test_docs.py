@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from deploy.aws.tests.template import SITE, source
+from deploy.aws.tests.template import SITE, Template, source
+from deploy.aws.tests.test_template import VARIANTS
 
 ROOT = SITE.parents[2]
 GUIDE = (ROOT / "docs" / "deploying.md").read_text()
@@ -50,3 +51,7 @@ def test_every_setting_of_the_old_tutorials_is_explained(name):
 def test_every_parameter_of_the_template_is_explained():
     table = README.partition("| parameter |")[2].partition("\n\n")[0]
     assert set(re.findall(r"`([A-Z]\w+)`", table)) - {"SITE_URL"} == set(source()["Parameters"])
+
+
+def test_every_output_of_the_template_is_a_setting():
+    assert set(Template(VARIANTS[-1]).outputs) - SETTINGS == set()
