@@ -204,7 +204,8 @@ ACTIONS_OF_CALLS = {
     # ListBucket: else what is not there is answered with 403.
     "s3.head_object": ("s3:GetObject", "s3:ListBucket"),
     "s3.list_multipart_uploads": ("s3:ListBucketMultipartUploads",),
-    "s3.list_object_versions": ("s3:ListBucketVersions",),
+    # Whoever looks for versions is to delete them, by a member of DeleteObjects.
+    "s3.list_object_versions": ("s3:ListBucketVersions", "s3:DeleteObjectVersion"),
     "s3.list_objects_v2": ("s3:ListBucket",),
     "s3.list_parts": ("s3:ListMultipartUploadParts",),
     "s3.put_object": ("s3:PutObject",),

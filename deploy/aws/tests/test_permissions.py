@@ -164,3 +164,14 @@ def test_each_call_of_the_table_exists():
     for call in ACTIONS_OF_CALLS:
         service, name = call.split(".")
         assert service in known[name], call
+
+
+def test_the_site_may_do_nothing_that_it_never_does():
+    used = {
+        action
+        for name in calls()
+        for service in methods()[name]
+        for action in ACTIONS_OF_CALLS.get(f"{service}.{name}", ())
+    }
+    of_the_site = {one.action for one in PERMISSIONS if one.who in ("web", "worker", "doctor")}
+    assert of_the_site - used == set()
