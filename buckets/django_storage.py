@@ -21,6 +21,7 @@ import json
 import mimetypes
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -45,7 +46,7 @@ from buckets.errors import (
     ObjectExists,
     ObjectMissing,
 )
-from buckets.interface import PLAIN, Kept, ObjectInfo, ignore, is_key
+from buckets.interface import PLAIN, Bucket, Kept, ObjectInfo, ignore, is_key
 
 AZURE = "storages.backends.azure_storage.AzureStorage"
 GOOGLE = "storages.backends.gcloud.GoogleCloudStorage"
@@ -183,6 +184,7 @@ class StorageBucket:
             size_bytes=size,
             modified_at=modified.astimezone(UTC),
             content_type=mimetypes.guess_type(_name(key).rpartition("/")[2])[0],
+            etag=f"{modified.timestamp():.6f}-{size:x}",
         )
 
     def open(self, key: str) -> BinaryIO:
@@ -190,6 +192,11 @@ class StorageBucket:
         self._require(key, ObjectMissing)
         with self._faults(key):
             return self.storage.open(_name(key), "rb").file
+
+    def head(self, key: str, size_bytes: int) -> bytes:
+        """See Bucket. The storage fetches all of the object for it."""
+        with self.open(key) as source:
+            return source.read(size_bytes)
 
     def fetch(self, key: str, path: Path, moved: Callable[[int], None] = ignore) -> None:
         """See Bucket. While the store is read, ``moved`` hears once a second that it goes on."""
@@ -230,11 +237,46 @@ class StorageBucket:
                 self.storage.delete(stored)
             raise ObjectExists("is there already", bucket=self.name, key=key)
 
-    def delete(self, key: str) -> None:
-        """See Bucket."""
+    def copy(
+        self,
+        key: str,
+        to_key: str,
+        *,
+        source: Bucket | None = None,
+        etag: str = "",
+        moved: Callable[[int], None] = ignore,
+    ) -> None:
+        """See Bucket. Storages of Django's cannot copy: the bytes pass this machine."""
+        self._require(to_key, KeyRefused)
+        source = source or self
+        found = source.stat(key)
+        if found is None or etag not in ("", found.etag):
+            raise ObjectMissing("is not there any more", bucket=source.name, key=key)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "copy"
+            source.fetch(key, path, lambda count: moved(0))
+            self.put(to_key, path, content_type="application/octet-stream", moved=moved)
+
+    def delete(self, key: str, *, etag: str = "") -> None:
+        """See Bucket. Between the look at the ETag and the delete are moments."""
+        if etag:
+            found = self.stat(key)
+            if found is None or found.etag != etag:
+                return
         if is_key(key) and _fits(key):
             with contextlib.suppress(ObjectMissing, BucketMissing), self._faults(key):
                 self.storage.delete(_name(key))
+
+    def entries(self, prefix: str) -> Iterator[tuple[str, ObjectInfo]]:
+        """See Bucket. Each object is asked for by itself."""
+        for key in self.keys(prefix):
+            info = self.stat(key)
+            if info is not None:
+                yield key, info
+
+    def adopt(self, prefix: str) -> int:
+        """Return 0: whatever lies there is an object."""
+        return 0
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See Bucket. Objects whose name no key has are left out."""

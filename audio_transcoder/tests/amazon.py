@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote
 import boto3
 from botocore.config import Config
 
-from buckets.tests.s3_server import MotoServer
+from tests.moto_server import MotoServer
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"

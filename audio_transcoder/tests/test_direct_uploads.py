@@ -120,7 +120,7 @@ def refusal(answer):
 # --- The way of a file ------------------------------------------------------------------------
 
 
-def test_a_file_in_parts_becomes_a_file_of_the_person(script, person, kind_of_bucket, sound):
+def test_a_file_in_parts_becomes_a_file_of_the_person(script, person, kind_with_parts, sound):
     upload = script.begin(len(sound), "Talk.wav", name="My talk", formats="flac,mp3").json()
     assert (upload["partSize"], upload["partCount"], upload["parts"]) == (8 * MIB, 3, [])
     parts = script.send_all(upload, sound)
@@ -151,7 +151,7 @@ def test_a_sound_that_came_in_parts_is_looked_at_and_waits_for_its_place(script,
     assert audio_file.jobs.waiting_to_be_placed(timezone.now()).count() == 1
 
 
-def test_an_upload_goes_on_where_it_stopped(script, kind_of_bucket, sound):
+def test_an_upload_goes_on_where_it_stopped(script, kind_with_parts, sound):
     first = script.begin(len(sound), fingerprint="print", formats="wav").json()
     etag = script.send(first, 2, sound[8 * MIB : 16 * MIB])
     again = script.begin(len(sound), fingerprint="print", formats="mp3").json()
@@ -199,7 +199,7 @@ def test_whoever_missed_the_end_learns_where_the_file_is(script, sound):
 # --- U25: what was signed is what comes -------------------------------------------------------
 
 
-def test_u25_a_second_finish_answers_as_the_first(script, kind_of_bucket, sound):
+def test_u25_a_second_finish_answers_as_the_first(script, kind_with_parts, sound):
     upload = script.begin(len(sound)).json()
     parts = script.send_all(upload, sound)
     first, second = script.complete(upload, parts), script.complete(upload, parts)
@@ -231,7 +231,7 @@ def test_u25_four_finishes_at_once_are_one_file(script, person, sound):
 
 
 def test_u25_a_finish_whose_rows_were_not_written_is_finished_by_the_next(
-    script, kind_of_bucket, sound, monkeypatch
+    script, kind_with_parts, sound, monkeypatch
 ):
     upload = script.begin(len(sound)).json()
     parts = script.send_all(upload, sound)
@@ -247,7 +247,7 @@ def test_u25_a_finish_whose_rows_were_not_written_is_finished_by_the_next(
     assert stored(AudioFile.objects.get()) == sound
 
 
-def test_u25_what_was_never_told_is_finished_by_the_step(script, kind_of_bucket, sound):
+def test_u25_what_was_never_told_is_finished_by_the_step(script, kind_with_parts, sound):
     upload = script.begin(len(sound)).json()
     script.send_all(upload, sound)
     steps.finish_uploads()
@@ -257,7 +257,7 @@ def test_u25_what_was_never_told_is_finished_by_the_step(script, kind_of_bucket,
     assert stored(AudioFile.objects.get()) == sound
 
 
-def test_u25_what_was_never_finished_is_gone_after_a_day(script, kind_of_bucket, sound):
+def test_u25_what_was_never_finished_is_gone_after_a_day(script, kind_with_parts, sound):
     upload = script.begin(len(sound)).json()
     script.send(upload, 1, sound[: 8 * MIB])
     with later(hours=23):
@@ -267,7 +267,7 @@ def test_u25_what_was_never_finished_is_gone_after_a_day(script, kind_of_bucket,
         steps.finish_uploads()
         assert refusal(script.client.get(script.at(upload))) == (404, "unknown")
         assert nothing_is_left()
-    if kind_of_bucket == "s3":
+    if kind_with_parts in ON_S3:
         store = buckets.bucket(site.MEDIA_BUCKET)
         assert "Uploads" not in store.s3.list_multipart_uploads(Bucket=store.name)
     with later(hours=60):
@@ -368,7 +368,7 @@ def post_form(form, content):
     return requests.post(form["url"], data=form["fields"], files={"file": content}, timeout=20)
 
 
-def test_a_small_file_goes_in_one_request_and_is_found_without_a_word(script, kind_of_bucket, mp3):
+def test_a_small_file_goes_in_one_request_and_is_found_without_a_word(script, kind_with_parts, mp3):
     form = by_form(script, mp3.read_bytes(), "One.mp3")
     assert form["method"] == "POST"
     assert post_form(form, mp3.read_bytes()).status_code == 201
@@ -378,7 +378,7 @@ def test_a_small_file_goes_in_one_request_and_is_found_without_a_word(script, ki
     assert AudioFile.objects.get().file_name == "One.mp3"
 
 
-def test_a_page_may_say_that_its_file_arrived(script, kind_of_bucket):
+def test_a_page_may_say_that_its_file_arrived(script, kind_with_parts):
     form = by_form(script, b"sound")
     url = f"/audio/uploads/s3/arrived?{urlencode({'key': form['fields']['key']})}"
     early = script.post(url, {})
@@ -427,7 +427,7 @@ def test_u21_a_form_that_is_broken_is_400(script):
 # --- U26: what does not fit together ----------------------------------------------------------
 
 
-def test_u26_a_finish_says_which_parts_are_missing_or_others(script, kind_of_bucket, sound):
+def test_u26_a_finish_says_which_parts_are_missing_or_others(script, kind_with_parts, sound):
     upload = script.begin(len(sound)).json()
     etag = script.send(upload, 2, sound[8 * MIB : 16 * MIB])
     answer = script.complete(upload, [{"PartNumber": 2, "ETag": etag}])
@@ -487,7 +487,7 @@ def test_u26_an_upload_that_is_gone_from_the_store_is_404(script, sound):
     assert script.begin(len(sound), fingerprint="print").json()["key"] != upload["key"]
 
 
-def test_a_page_aborts_as_often_as_it_likes(script, kind_of_bucket, sound):
+def test_a_page_aborts_as_often_as_it_likes(script, kind_with_parts, sound):
     upload = script.begin(len(sound)).json()
     url = script.client.get(script.at(upload, "/1")).json()["url"]
     script.send(upload, 1, sound[: 8 * MIB])
@@ -496,7 +496,7 @@ def test_a_page_aborts_as_often_as_it_likes(script, kind_of_bucket, sound):
         assert nothing_is_left()
     assert refusal(script.complete(upload, [])) == (404, "unknown")
     assert refusal(script.client.get(script.at(upload, "/1"))) == (404, "unknown")
-    if kind_of_bucket == "folder":
+    if kind_with_parts == "folder":
         assert refusal(Client().put(url, sound[: 8 * MIB])) == (404, "unknown")
     assert nothing_is_left()
 

@@ -18,9 +18,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from audio_transcoder import engines
 from audio_transcoder.doctor import amazon, looks
-from audio_transcoder.engines.elastic import ElasticTranscoder
 from audio_transcoder.tests.amazon import ACCOUNT, QUEUE, REGION, STATUSES, AmazonServer
 from buckets import s3
 from elastic_transcoder.models import Pipeline
@@ -130,7 +128,6 @@ class Aws:
 def aws(here, amazon_server, monkeypatch, no_clients_yet) -> Aws:
     use_keys(monkeypatch, "AKIAEXAMPLEEXAMPLE01", "a-secret-that-nobody-may-read")
     monkeypatch.setenv("AWS_ENDPOINT_URL", amazon_server.url)
-    monkeypatch.setitem(engines.ENGINES, "mediaconvert", ElasticTranscoder)
     amazon_server.furnish(here.SITE_URL)
     here.AWS_REGION = here.AWS_S3_REGION_NAME = REGION
     here.AWS_S3_ADDRESSING_STYLE = "path"

@@ -331,9 +331,7 @@ def _read(terminal: int) -> bytes:
 def archive(kind_of_bucket, settings, tmp_path, mp3):
     """Another bucket with two objects."""
     archive = buckets.bucket(f"{settings.MEDIA_BUCKET}-archive")
-    if kind_of_bucket == "s3":
-        place = {"LocationConstraint": "eu-west-1"}
-        archive.s3.create_bucket(Bucket=archive.name, CreateBucketConfiguration=place)
+    make_bucket(kind_of_bucket, archive)
     for number, key in enumerate(("old/a.mp3", "old/2/Lied ü.mp3", "else/c.mp3")):
         copy = tmp_path / f"object-{number}"
         copy.write_bytes(mp3.read_bytes())

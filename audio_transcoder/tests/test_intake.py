@@ -18,7 +18,7 @@ from audio_transcoder import intake, removal, steps
 from audio_transcoder.models import AudioFile, Deletion, IntakeObject, ReceivedNotice
 from audio_transcoder.tests.factories import make_person
 from buckets import BucketUnavailable
-from buckets.tests.s3_server import refuse
+from tests.faulty_proxy import slow_down
 from tests.s3_events import TEST_EVENT, event_of, record_of
 from transcode_messages.models import Message
 
@@ -387,7 +387,7 @@ def test_s3_a_store_that_fails_is_asked_again_later(s3, settings, alice, method,
     media = buckets.bucket(settings.MEDIA_BUCKET)
     media.s3.put_object(Bucket=media.name, Key="media/intake/alice/a.wav", Body=b"sound")
     told(event_of("media/intake/alice/a.wav", bucket=media.name, etag=""))
-    s3.faults += [(method, refuse("503 Slow Down", "SlowDown"))] * 3  # every attempt of boto3's
+    s3.proxy.meet(slow_down, method, times=ATTEMPTS)
     steps.take_in()
     assert "not yet" in caplog.text
     with time_machine.travel(timezone.now() + timedelta(hours=2)):
@@ -482,7 +482,7 @@ def test_the_step_looks_by_itself_now_and_then(alice, media, drop, monkeypatch):
 
 @pytest.mark.s3
 def test_s1_a_store_that_does_not_answer_the_look_stops_nobody(s3, settings, monkeypatch, caplog):
-    s3.faults += [("GET", refuse("503 Slow Down", "SlowDown"))] * 3
+    s3.proxy.meet(slow_down, "GET", times=ATTEMPTS)
     monkeypatch.setattr(intake, "_next_look", timezone.now())
     steps.take_in()
     assert "the intake was not looked at" in caplog.text

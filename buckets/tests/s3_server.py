@@ -22,6 +22,7 @@ from tests.faulty_proxy import FaultyProxy
 from tests.radosgw import Keys, S3Server
 
 REGION = "eu-west-1"
+ON_S3 = ("moto", "radosgw")
 KINDS = ["moto", pytest.param("radosgw", marks=pytest.mark.s3)]
 
 
@@ -111,6 +112,16 @@ def s3(request: Any, use_s3: Any) -> S3:
 @pytest.fixture(params=["folder", *KINDS, pytest.param("azure", marks=pytest.mark.azure)])
 def kind_of_bucket(request: Any, settings: Any, tmp_path: Any) -> str:
     """Run the test on every kind: settings.MEDIA_BUCKET names an empty bucket."""
+    return _use(request, settings, tmp_path)
+
+
+@pytest.fixture(params=["folder", *KINDS])
+def kind_with_parts(request: Any, settings: Any, tmp_path: Any) -> str:
+    """The same on the kinds that take an object in parts."""
+    return _use(request, settings, tmp_path)
+
+
+def _use(request: Any, settings: Any, tmp_path: Any) -> str:
     if request.param == "azure":
         request.getfixturevalue("azure")
     elif request.param == "folder":
@@ -118,3 +129,13 @@ def kind_of_bucket(request: Any, settings: Any, tmp_path: Any) -> str:
     else:
         request.getfixturevalue("use_s3")(request.param)
     return request.param
+
+
+def make_bucket(kind: str, bucket: Any) -> None:
+    """Make a second bucket of this kind, which is not there yet; folders make themselves."""
+    if kind in ON_S3:
+        # Ceph knows no places of Amazon's; moto demands one outside us-east-1.
+        place = {"CreateBucketConfiguration": {"LocationConstraint": REGION}}
+        bucket.s3.create_bucket(Bucket=bucket.name, **(place if kind == "moto" else {}))
+    elif kind == "azure":
+        bucket.storage.client.create_container()

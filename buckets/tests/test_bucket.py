@@ -336,9 +336,7 @@ def test_a_copy_of_nothing_or_of_another_object_is_missing(bucket, store):
 
 def test_a_copy_can_come_from_another_bucket(bucket, store, kind_of_bucket, tmp_path):
     other = buckets.bucket(f"{bucket.name}-target")
-    if kind_of_bucket == "s3":
-        place = {"LocationConstraint": "eu-west-1"}
-        other.s3.create_bucket(Bucket=other.name, CreateBucketConfiguration=place)
+    make_bucket(kind_of_bucket, other)
     store("a.wav", b"sound")
     other.copy("a.wav", "b.wav", source=bucket)
     assert read(other, "b.wav") == b"sound"

@@ -28,7 +28,7 @@ from buckets import (
     UploadMissing,
 )
 from buckets.cors import cors_rules
-from buckets.tests.s3_server import lose_answer, refuse
+from tests.faulty_proxy import lose_answer, slow_down
 
 pytest_plugins = ["buckets.tests.s3_server"]
 
@@ -40,7 +40,7 @@ SOUND = os.urandom(SIZE)
 
 
 @pytest.fixture
-def parts(kind_of_bucket, settings):
+def parts(kind_with_parts, settings):
     return buckets.parts(settings.MEDIA_BUCKET)
 
 
@@ -82,7 +82,7 @@ def leftovers(parts):
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
-def test_parts_in_any_order_become_the_object_and_nothing_else_stays(parts, kind_of_bucket):
+def test_parts_in_any_order_become_the_object_and_nothing_else_stays(parts, kind_with_parts):
     upload_id = begin(parts)
     assert parts.listed(KEY, upload_id) == []
     etag = send(parts, upload_id, 3)
@@ -96,7 +96,7 @@ def test_parts_in_any_order_become_the_object_and_nothing_else_stays(parts, kind
     assert info.size_bytes == SIZE
     assert read(parts) == SOUND
     assert list(parts.keys("")) == [KEY]
-    if kind_of_bucket == "folder":
+    if kind_with_parts == "folder":
         assert leftovers(parts) == []
 
 
@@ -125,7 +125,7 @@ def test_u26_a_complete_without_all_parts_or_with_others_is_refused_and_changes_
     assert read(parts) == SOUND
 
 
-def test_u26_an_unknown_upload_is_missing(parts, kind_of_bucket):
+def test_u26_an_unknown_upload_is_missing(parts, kind_with_parts):
     upload_id = begin(parts)
     parts.abort(KEY, upload_id)
     parts.abort(KEY, upload_id)
@@ -133,7 +133,7 @@ def test_u26_an_unknown_upload_is_missing(parts, kind_of_bucket):
         with pytest.raises(UploadMissing):
             parts.listed(KEY, unknown)
         # moto answers 500 to a complete of an upload that it does not know.
-        if kind_of_bucket == "folder":
+        if kind_with_parts == "folder":
             with pytest.raises(UploadMissing):
                 parts.complete(KEY, unknown, [Part(1, SIZE, "0" * 32)])
 
@@ -334,14 +334,14 @@ def test_u25_the_address_of_a_part_signs_its_length(on_s3, settings, style):
 def test_s3_a_complete_whose_answer_was_lost_is_understood(on_s3, s3):
     upload_id = begin(on_s3)
     send_all(on_s3, upload_id)
-    s3.faults.append(("POST", lose_answer))
+    s3.proxy.meet(lose_answer, "POST")
     assert on_s3.complete(KEY, upload_id, on_s3.listed(KEY, upload_id)).size_bytes == SIZE
 
 
 @pytest.mark.s3
 def test_s3_a_store_that_has_no_time_is_unavailable(on_s3, s3):
     upload_id = begin(on_s3)
-    s3.faults += [("GET", refuse("503 Slow Down", "SlowDown"))] * 3
+    s3.proxy.meet(slow_down, "GET", times=buckets.s3.ATTEMPTS)
     with pytest.raises(BucketUnavailable):
         on_s3.listed(KEY, upload_id)
 

@@ -417,7 +417,7 @@ def test_a_key_that_xml_cannot_carry_is_deleted_by_itself(bucket, s3, small):
     for key in ("m/a", "m/\x01"):
         put(bucket, key, small)
     # moto cannot list the versions of such a key either.
-    s3.faults += [("GET", do_right), ("GET", refuse("501 Not Implemented", "NotImplemented"))]
+    s3.proxy.meet(refuse("501 Not Implemented", "NotImplemented"), "GET", "versions")
 
     assert bucket.delete_prefix("m/") == 2
 
@@ -427,7 +427,8 @@ def test_a_key_that_xml_cannot_carry_is_deleted_by_itself(bucket, s3, small):
 def test_who_may_not_see_versions_and_parts_still_deletes_objects(bucket, s3, small, caplog):
     put(bucket, "m/song.wav", small)
     refusal = refuse("403 Forbidden", "AccessDenied")
-    s3.faults += [("GET", refusal), ("GET", refusal)]
+    s3.proxy.meet(refusal, "GET", "uploads")
+    s3.proxy.meet(refusal, "GET", "versions")
 
     assert bucket.delete_prefix("m/") == 1
 
@@ -520,7 +521,7 @@ def test_the_client_is_built_once(bucket):
 
 def test_a_copy_whose_answer_was_lost_is_not_taken_for_somebody_elses(bucket, s3, small):
     put(bucket, "a.wav", small)
-    s3.faults.append(("PUT", lose_answer))
+    s3.proxy.meet(lose_answer, "PUT")
     bucket.copy("a.wav", "b.wav")
     assert bucket.open("b.wav").read() == b"sound"
 
@@ -529,13 +530,13 @@ def test_a_large_copy_goes_in_parts_and_no_byte_passes_us(bucket, s3, large, mon
     put(bucket, "a.wav", large)
     monkeypatch.setattr(buckets.s3, "_COPYING", buckets.s3.TRANSFER)
     moved = []
-    s3.requests.clear()
+    s3.proxy.requests.clear()
 
     bucket.copy("a.wav", "b.wav", etag=bucket.stat("a.wav").etag, moved=moved.append)
 
-    sent = sum(int(request.get("CONTENT_LENGTH") or 0) for request in s3.requests)
+    sent = sum(int(request.headers.get("content-length") or 0) for request in s3.proxy.requests)
     assert sent < 10_000  # the list of parts
-    assert not asked(s3, "GET")
+    assert not s3.proxy.asked("GET")
     assert sum(moved) == large.stat().st_size
     assert bucket.open("b.wav").read() == large.read_bytes()
 
@@ -545,9 +546,9 @@ def test_a_key_that_some_servers_decode_twice_in_parts_is_copied_whole(
 ):
     put(bucket, "100%.wav", large)
     monkeypatch.setattr(buckets.s3, "_COPYING", buckets.s3.TRANSFER)
-    s3.requests.clear()
+    s3.proxy.requests.clear()
     bucket.copy("100%.wav", "b.wav")
-    assert len(asked(s3, "PUT")) == 1
+    assert len(s3.proxy.asked("PUT")) == 1
     assert bucket.stat("b.wav").size_bytes == large.stat().st_size
 
 
@@ -569,14 +570,14 @@ def test_a_copy_carries_nothing_of_what_somebody_noted_with_the_object(bucket, c
 
 def test_an_object_written_over_in_the_moment_of_its_delete_stays(bucket, s3, small):
     put(bucket, "a.wav", small)
-    s3.faults.append(("DELETE", refuse("412 Precondition Failed", "PreconditionFailed")))
+    s3.proxy.meet(refuse("412 Precondition Failed", "PreconditionFailed"), "DELETE")
     etag = bucket.stat("a.wav").etag
     bucket.delete("a.wav", etag=etag)
-    assert asked(s3, "DELETE")[-1]["HTTP_IF_MATCH"] == f'"{etag}"'
+    assert s3.proxy.asked("DELETE")[-1].headers["if-match"] == f'"{etag}"'
 
 
 def test_s4_a_copy_that_is_denied_says_so(bucket, s3, small):
     put(bucket, "a.wav", small)
-    s3.faults.append(("PUT", refuse("403 Forbidden", "AccessDenied")))
+    s3.proxy.meet(refuse("403 Forbidden", "AccessDenied"), "PUT")
     with pytest.raises(BucketDenied):
         bucket.copy("a.wav", "b.wav")

@@ -19,16 +19,16 @@ import pytest
 from moto.cloudformation import parsing
 from moto.moto_api._internal import moto_api_backend
 
-from buckets.tests.s3_server import S3Server
 from deploy.aws.tests.template import BUCKET, SITE
 from tests.clients.clients import AWS, installed
+from tests.moto_server import MotoServer
 
 README = (SITE.parent / "README.md").read_text()
 HANDLER = "def lambda_handler(event, context):\n    return {}\n"
 
 
 @pytest.fixture
-def amazon(monkeypatch) -> Iterator[S3Server]:
+def amazon(monkeypatch) -> Iterator[MotoServer]:
     # moto leaves a None in a list where AWS::NoValue takes the element out of it.
     clean = parsing.clean_json
 
@@ -41,7 +41,7 @@ def amazon(monkeypatch) -> Iterator[S3Server]:
     monkeypatch.setattr(parsing, "clean_json", clean_json)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing-secret")
-    with S3Server() as server:
+    with MotoServer() as server:
         yield server
         # One Amazon for the whole process; and it cannot delete a stack whose roles have policies.
         moto_api_backend.reset()
