@@ -57,6 +57,8 @@ FORM_IDLE = timedelta(seconds=10)
 LONGEST_IDLE = timedelta(hours=1)
 # Whoever has an upload in hand may die; nobody else acts on it before this has passed.
 IN_HAND = timedelta(seconds=60)
+# A store that does not answer is left alone for so long.
+STORE_WAITS = timedelta(seconds=30)
 
 # What people's machines call sound, films, and what they do not know.
 _MEDIA_TYPE = re.compile(
@@ -230,8 +232,10 @@ def abort(upload: Upload) -> None:
 def work_off_due() -> datetime | None:
     """Finish, abort or tidy up every upload that is due; return when to look again."""
     due = Upload.objects.filter(next_step_at__lte=timezone.now()).select_related("owner")
+    unanswered = 0
     for upload in due.order_by("next_step_at", "pk"):
-        if steps.stopping():
+        # One without an answer may be that upload's fault, two are the store's.
+        if steps.stopping() or unanswered == 2:
             break
         steps.beat()
         untouched = Upload.objects.filter(pk=upload.pk, next_step_at=upload.next_step_at)
@@ -243,6 +247,9 @@ def work_off_due() -> datetime | None:
         except BucketError as error:
             logger.warning("upload %s: not done yet: %s", upload.code, error)
             _look_again(upload, IDLE)
+            unanswered += 1
+    if unanswered == 2:
+        return timezone.now() + STORE_WAITS
     later = Upload.objects.order_by("next_step_at")
     return later.values_list("next_step_at", flat=True).first()
 

@@ -691,6 +691,22 @@ def test_s3_the_step_comes_again_when_the_store_is_down(script, monkeypatch, sou
     assert stored(AudioFile.objects.get()) == sound
 
 
+def test_s3_a_store_that_is_down_is_asked_twice_and_then_left_alone(script, monkeypatch):
+    asked = []
+
+    def down(_self, key, _upload_id):
+        asked.append(key)
+        raise BucketUnavailable("no answer", bucket="local")
+
+    for _ in range(4):
+        script.begin()
+    monkeypatch.setattr(buckets.FolderParts, "listed", down)
+    with later(minutes=3):
+        again = steps.finish_uploads()
+        assert len(asked) == 2
+        assert again > timezone.now() + datetime.timedelta(seconds=20)
+
+
 # --- Bad input --------------------------------------------------------------------------------
 
 
