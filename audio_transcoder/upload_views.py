@@ -54,6 +54,7 @@ from buckets import (
     UploadMissing,
     bucket,
     parts,
+    takes_parts,
 )
 
 # A refusal's status; 422 where none is named.
@@ -110,6 +111,8 @@ def for_scripts(*methods: str, changes: bool = False) -> Callable:
             try:
                 if request.method not in methods:
                     raise Refused("method")
+                if not takes_parts():
+                    raise Refused("unknown")
                 if not request.user.is_authenticated:
                     raise Refused("signed_out")
                 if (changes or request.method != "GET") and not _is_from_here(request):

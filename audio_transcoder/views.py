@@ -25,6 +25,7 @@ from audio_transcoder.access import is_scripted, not_signed_in, signed_in
 from audio_transcoder.formats import FORMATS, SOURCES
 from audio_transcoder.forms import OrderForm, UploadForm
 from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
+from buckets import takes_parts
 
 FILES_ON_A_PAGE = 25
 STOP_POLLING = 286  # htmx ends an element's polling with this status
@@ -140,7 +141,7 @@ class UploadAudioFileView(View):
             "max_bytes": settings.UPLOAD_MAX_BYTES,
             "kinds": [label for label, _extension, _type in SOURCES.values()],
             "refusal": refusal,
-            "uppy": settings.UPPY if settings.HAS_UPPY else "",
+            "uppy": settings.UPPY if settings.HAS_UPPY and takes_parts() else "",
         }
         return render(request, "audio_transcoder/upload.html", context, status=status)
 

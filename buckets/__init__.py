@@ -42,6 +42,7 @@ __all__ = [
     "UploadMissing",
     "bucket",
     "parts",
+    "takes_parts",
 ]
 
 
@@ -64,8 +65,18 @@ def bucket(name: str) -> Bucket:
     return FolderBucket(name, settings.BUCKETS_DIR / names.quoted(name))
 
 
+def takes_parts() -> bool:
+    """Return whether buckets take objects in parts: storages of Django's do not."""
+    return bool(settings.AWS_STORAGE_BUCKET_NAME or not settings.MEDIA_STORAGE_BACKEND)
+
+
 def parts(name: str) -> Parts:
-    """Return the unfinished uploads of the bucket ``name``; nothing is called yet."""
+    """Return the unfinished uploads of the bucket ``name``; nothing is called yet.
+
+    Raises BucketDenied where buckets take none.
+    """
+    if not takes_parts():
+        raise BucketDenied("takes no objects in parts", bucket=name)
     if settings.AWS_STORAGE_BUCKET_NAME:
         from buckets.s3_parts import S3Parts
 

@@ -8,6 +8,7 @@ import re
 import struct
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core import signing
-from playwright.sync_api import Browser, CDPSession, Page, Response, expect
+from playwright.sync_api import Browser, CDPSession, Page, Response, Route, expect
 
 from tests.system import ROOT, System, wait_for
 from tests.test_browser import sign_up
@@ -334,6 +335,13 @@ def test_what_the_server_refuses_is_said_in_the_row_of_the_file(
         uploads.send()
         expect(uploads.row(songs[1])).to_contain_text(re.compile("space|room|quota|limit", re.I))
         assert len(uploads.files()) == 1
+        # What was refused stays so, whatever is sent after it.
+        asked: list[str] = []
+        page.on("request", lambda request: request.method == "POST" and asked.append(request.url))
+        uploads.choose(wav(tmp_path / "Song 3.wav", MIB))
+        uploads.send()
+        expect(page.get_by_role("button", name="Remove")).to_have_count(2)
+        assert len(asked) == 1
     finally:
         full.stop()
 
@@ -394,6 +402,29 @@ def test_an_upload_can_be_made_by_keyboard_alone(uploads: Uploads, recording: Pa
     expect(uploads.row(recording)).to_have_count(0)
     expect(page.get_by_role("button", name="Pause: Wedding.wav")).to_be_focused()
     expect(page.locator("#announcer")).to_contain_text(re.compile("canceled|Uploading"))
+
+
+def test_w11_a_site_that_asks_to_wait_is_not_asked_before(
+    uploads: Uploads, site: System, tmp_path: Path
+):
+    song = wav(tmp_path / "Song.wav", MIB)
+    asked: list[float] = []
+
+    def begin(route: Route) -> None:
+        asked.append(time.monotonic())
+        if len(asked) == 1:
+            route.fulfill(status=429, headers={"Retry-After": "2"}, json={"reason": "flood"})
+        else:
+            route.continue_()
+
+    uploads.page.route(re.compile("/uploads/s3/multipart$"), begin)
+    uploads.choose(song)
+    uploads.send()
+    expect(uploads.row(song)).to_contain_text("It goes on by itself.")
+
+    assert sha256(object_of(site, uploads.location())) == sha256(song)
+    assert len(asked) == 2
+    assert asked[1] - asked[0] >= 2
 
 
 def test_w12_a_sign_in_that_ran_out_is_said_and_nothing_is_lost(

@@ -18,11 +18,12 @@ from audio_transcoder.keys import bucket_key
 from audio_transcoder.models import AudioFile, TranscodeJob
 from audio_transcoder.tests.factories import make_person
 from buckets import BucketUnavailable
+from buckets.tests.s3_server import ON_S3
 from sound.examination import ExaminerNotStarted
 from tests import sounds
 from transcode_messages.models import Message
 
-pytest_plugins = ["buckets.tests.s3_server"]
+pytest_plugins = ["buckets.tests.s3_server", "buckets.tests.azure_server"]
 pytestmark = pytest.mark.django_db
 
 MIB = 1 << 20

@@ -28,6 +28,7 @@ from audio_transcoder import direct_uploads, removal, steps, upload_views
 from audio_transcoder.models import AudioFile, Deletion, Upload
 from audio_transcoder.tests.factories import make_person
 from buckets import BucketUnavailable
+from buckets.tests.s3_server import ON_S3
 from transcode_messages.models import Message
 
 pytest_plugins = ["buckets.tests.s3_server"]

@@ -25,9 +25,10 @@ from audio_transcoder import imports, intake, removal, steps, uploads
 from audio_transcoder.models import AudioFile, Deletion, IntakeObject
 from audio_transcoder.tests.factories import make_file, make_person
 from buckets import BucketUnavailable
+from buckets.tests.s3_server import make_bucket
 from tests import sounds
 
-pytest_plugins = ["buckets.tests.s3_server"]
+pytest_plugins = ["buckets.tests.s3_server", "buckets.tests.azure_server"]
 pytestmark = pytest.mark.django_db
 
 

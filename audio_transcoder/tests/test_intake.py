@@ -18,11 +18,12 @@ from audio_transcoder import intake, removal, steps
 from audio_transcoder.models import AudioFile, Deletion, IntakeObject, ReceivedNotice
 from audio_transcoder.tests.factories import make_person
 from buckets import BucketUnavailable
+from buckets.s3 import ATTEMPTS
 from tests.faulty_proxy import slow_down
 from tests.s3_events import TEST_EVENT, event_of, record_of
 from transcode_messages.models import Message
 
-pytest_plugins = ["buckets.tests.s3_server"]
+pytest_plugins = ["buckets.tests.s3_server", "buckets.tests.azure_server"]
 pytestmark = pytest.mark.django_db
 
 State = IntakeObject.State

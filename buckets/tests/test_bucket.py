@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 
 import buckets
 from buckets import BucketMissing, KeyRefused, ObjectExists, ObjectMissing
+from buckets.tests.s3_server import make_bucket
 
 pytest_plugins = ["buckets.tests.s3_server", "buckets.tests.azure_server"]
 

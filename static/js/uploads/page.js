@@ -197,6 +197,8 @@
   });
 
   uppy.on("upload-error", (file, error) => {
+    // Else Uppy sends it again with the next files, and those wait for it.
+    uppy.setFileState(file.id, { error: null });
     const passes = error.isPassing || !(error instanceof window.uploads.Failure);
     const own = { 401: words.signedOut, 403: words.reload }[error.status];
     const message =

@@ -22,6 +22,7 @@
     }
 
     async take(signal) {
+      signal.throwIfAborted();
       if (this.free > 0) this.free -= 1;
       else {
         await new Promise((resolve, reject) => {
@@ -286,9 +287,11 @@
         } catch (error) {
           signal.throwIfAborted();
           if (!error.isPassing || tries >= TRIES) throw error;
-          this.tell(navigator.onLine ? "retrying" : "offline");
-          if (!navigator.onLine) tries = -1;
-          await pause(Math.max(error.waitMs, navigator.onLine ? backoff(tries) : LONGEST_WAIT_MS), signal);
+          const isOnline = navigator.onLine;
+          const isBusy = error.status === 429 || error.status === 503;
+          this.tell(isBusy ? "busy" : isOnline ? "retrying" : "offline");
+          if (!isOnline) tries = -1;
+          await pause(Math.max(error.waitMs, isOnline ? backoff(tries) : LONGEST_WAIT_MS), signal);
         }
       }
     }

@@ -13,6 +13,7 @@
     sending: ["pause", "cancel"],
     offline: ["pause", "cancel"],
     retrying: ["pause", "cancel"],
+    busy: ["pause", "cancel"],
     completing: [],
     paused: ["resume", "cancel"],
     broken: ["retry", "remove"],
