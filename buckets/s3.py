@@ -300,7 +300,10 @@ class S3Bucket:
             subscribers = [ProgressCallbackInvoker(moved)]
             manager.upload(str(path), self.name, key, arguments, subscribers).result()
 
-        self._write(key, upload, TRANSFER)
+        try:
+            self._write(key, upload, TRANSFER)
+        except ObjectMissing as error:  # Ceph's radosgw of a grantee whom it does not know
+            raise BucketDenied("does not find what it needs", bucket=self.name, key=key) from error
 
     def copy(
         self,
@@ -356,10 +359,6 @@ class S3Bucket:
                 with faults(self.name, key), create_transfer_manager(self.s3, how) as manager:
                     write(manager, mark)
                 return
-            except ObjectMissing as error:  # Ceph's radosgw of a grantee whom it does not know
-                raise BucketDenied("does not find what it needs", bucket=self.name, key=key) from (
-                    error
-                )
             except BucketError as error:
                 if not is_conflict(error):
                     raise

@@ -339,7 +339,6 @@ def test_u25_a_larger_object_than_was_declared_is_refused_and_removed(script, tm
     assert nothing_is_left()
 
 
-@pytest.mark.s3
 def test_u25_an_object_of_another_key_is_not_taken_for_it(script, s3):
     first, second = script.begin(5).json(), script.begin(5).json()
     mixed = {"uploadId": first["uploadId"], "key": second["key"]}

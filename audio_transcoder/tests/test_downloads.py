@@ -272,7 +272,6 @@ def life_s(answer):
     return int(query["X-Amz-Expires"][0])
 
 
-@pytest.mark.s3
 @pytest.mark.parametrize(
     ("duration_ms", "expected_s"),
     [(None, 600), (5_000, 3605), (10 * 3_600_000, 11 * 3600), (10**12, 7 * 24 * 3600)],
@@ -311,7 +310,6 @@ def test_s10_of_a_storage_without_private_links_the_bytes_come_from_here(
     assert answer.headers["Content-Disposition"] == 'attachment; filename="song.mp3"'
 
 
-@pytest.mark.s3
 def test_behind_cloudfront_a_link_leads_there(s3, settings, store, get):
     settings.CLOUDFRONT_DOMAIN, settings.CLOUDFRONT_KEY_ID = "media.example.org", "K2JCJMDEHXQW5F"
     settings.CLOUDFRONT_KEY = PRIVATE_KEY

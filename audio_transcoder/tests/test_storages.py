@@ -191,7 +191,6 @@ def test_s1_a_store_that_goes_away_between_opening_and_reading_is_said_to_be_gon
             file.read()
 
 
-@pytest.mark.s3
 def test_addresses_behind_cloudfront_are_signed_too(s3, settings):
     settings.CLOUDFRONT_DOMAIN, settings.CLOUDFRONT_KEY_ID = "media.example.org", "K2JCJMDEHXQW5F"
     settings.CLOUDFRONT_KEY = PRIVATE_KEY

@@ -114,7 +114,6 @@ def test_cookies_open_what_is_below_a_prefix_and_no_more(distribution, key):
         cloudfront.cookies("", lives_s=90)
 
 
-@pytest.mark.s3
 def test_only_the_media_bucket_is_behind_cloudfront(s3, distribution, settings):
     def host(name):
         link = buckets.bucket(name).link(
