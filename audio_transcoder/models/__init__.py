@@ -1,0 +1,21 @@
+"""The rows of the web app, by subject."""
+
+from audio_transcoder.models.accounts import StorageAccount
+from audio_transcoder.models.arrivals import IntakeObject, Upload
+from audio_transcoder.models.deletions import DeletedJob, Deletion
+from audio_transcoder.models.files import AudioFile, source_name
+from audio_transcoder.models.jobs import Rendition, TranscodeJob
+from audio_transcoder.models.notices import ReceivedNotice
+
+__all__ = [
+    "AudioFile",
+    "DeletedJob",
+    "Deletion",
+    "IntakeObject",
+    "ReceivedNotice",
+    "Rendition",
+    "StorageAccount",
+    "TranscodeJob",
+    "Upload",
+    "source_name",
+]

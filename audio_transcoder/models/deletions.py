@@ -1,0 +1,70 @@
+"""What must go from the store, and the engines' jobs that nobody wants any more."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.utils import timezone
+
+import steps
+
+if TYPE_CHECKING:
+    from audio_transcoder.models.jobs import TranscodeJob
+
+
+class Deletion(models.Model):
+    """Objects that must go. Done, and gone itself, when nothing is left to remove."""
+
+    prefixes = models.JSONField()  # names in the media storage, without its location
+    # The file that was deleted, and whose it was: both are gone, and deleting twice is fine.
+    about = models.UUIDField(null=True, blank=True, db_index=True)
+    owner_id = models.BigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    next_step_at = models.DateTimeField(default=timezone.now, db_index=True)  # the step's look
+    attempts = models.PositiveIntegerField(default=0)
+    # First time that everything was found gone; a slow worker is given a moment after that.
+    clear_since = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return ", ".join(self.prefixes)
+
+
+class DeletedJob(models.Model):
+    """An engine's job whose results nobody wants any more."""
+
+    # None: its objects are gone. The row stays a week, so that a late notice is understood.
+    deletion = models.ForeignKey(
+        Deletion, on_delete=models.SET_NULL, null=True, blank=True, related_name="jobs"
+    )
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)  # swept by age
+    code = models.UUIDField(db_index=True)  # of the TranscodeJob; late notices name it
+    engine = models.CharField(max_length=32)
+    engine_id = models.CharField(max_length=100, blank=True)
+    # Whether the engine may know of it although we have no id: an order without an answer.
+    is_maybe_placed = models.BooleanField(default=False)
+    is_done = models.BooleanField(default=False)  # the engine will not touch it any more
+
+    def __str__(self) -> str:
+        return str(self.code)
+
+    @classmethod
+    def of(cls, job: TranscodeJob, deletion: Deletion) -> DeletedJob:
+        """Return an unsaved row for ``job``."""
+        return cls(
+            deletion=deletion,
+            code=job.code,
+            engine=job.engine,
+            engine_id=job.engine_id,
+            is_maybe_placed=job.place_attempts > 0,
+        )
+
+    @classmethod
+    def look_again(cls, code: uuid.UUID) -> bool:
+        """Have the objects of a deleted job removed now; return whether there is such a job."""
+        rows = list(cls.objects.filter(code=code))
+        deletions = Deletion.objects.filter(pk__in=[row.deletion_id for row in rows])
+        if deletions.update(next_step_at=timezone.now()):
+            steps.nudge("delete")
+        return bool(rows)

@@ -1,0 +1,235 @@
+"""What people uploaded."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Q
+from django.db.models.fields.files import FieldFile
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+import steps
+from audio_transcoder import names
+from audio_transcoder.formats import FORMATS, source_extension, source_media_type
+from audio_transcoder.models.deletions import DeletedJob, Deletion
+from audio_transcoder.models.jobs import Rendition, TranscodeJob
+from transcode_messages.models import Message
+
+
+def source_name(audio_file: AudioFile, _filename: str) -> str:
+    """Return the storage name of an upload; nothing of the person's file name is in it."""
+    return f"uploads/{audio_file.code}/source"
+
+
+class AudioFileQuerySet(models.QuerySet["AudioFile"]):
+    def named_like(self, query: str) -> AudioFileQuerySet:
+        return self.filter(name__icontains=query) if query else self
+
+    def unexamined(self) -> AudioFileQuerySet:
+        return self.filter(examined_at__isnull=True)
+
+    def with_work(self) -> AudioFileQuerySet:
+        """Everything that a page shows of a file, in two more queries for all files."""
+        return self.prefetch_related(
+            models.Prefetch("jobs", TranscodeJob.objects.order_by("-id")),
+            models.Prefetch("renditions", Rendition.objects.order_by("id").select_related("job")),
+        )
+
+    @transaction.atomic
+    def remove(self) -> int:
+        """Delete these files with all that belongs to them; return how many there were.
+
+        Their jobs end here at once. The objects, and whatever engines still do, are left to
+        the step ``delete``, which knows of them by a row that outlives the files.
+        """
+        files = list(self.select_for_update())
+        jobs = list(TranscodeJob.objects.select_for_update().filter(audio_file__in=files))
+        deletions = {
+            file.pk: Deletion(prefixes=file.prefixes(), about=file.code, owner_id=file.owner_id)
+            for file in files
+        }
+        Deletion.objects.bulk_create(deletions.values())
+        DeletedJob.objects.bulk_create(
+            DeletedJob.of(job, deletions[job.audio_file_id]) for job in jobs
+        )
+        Message.objects.forget([file.code for file in files])
+        Rendition.objects.filter(audio_file__in=files).delete()
+        TranscodeJob.objects.filter(pk__in=[job.pk for job in jobs]).delete()
+        super(AudioFileQuerySet, self.model.objects.filter(pk__in=deletions)).delete()
+        steps.nudge("delete")
+        steps.nudge("place")  # their engines have room again
+        return len(files)
+
+    # The admin and the shell delete this way too; nothing may bypass the objects' removal.
+    def delete(self) -> tuple[int, dict[str, int]]:
+        count = self.remove()
+        return count, {self.model._meta.label: count}
+
+    delete.alters_data = True
+    delete.queryset_only = True
+    remove.alters_data = True
+
+
+class AudioFile(models.Model):
+    """One sound that a person uploaded."""
+
+    code = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    # PROTECT: whoever deletes a person removes the files first, with their objects.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="audio_files"
+    )
+    name = models.CharField(max_length=255)
+    file_name = models.CharField(max_length=255)  # as it was called on the person's machine
+    mp3_file = models.FileField(upload_to=source_name, max_length=200)
+    # The form it came with: the same form sent twice is the same file.
+    upload_token = models.UUIDField(default=uuid.uuid4, editable=False)
+    size_bytes = models.PositiveBigIntegerField()
+    # Empty until the sound was looked at; not every file passes the web process.
+    sha256 = models.CharField(max_length=64, blank=True)
+    container = models.CharField(max_length=32, blank=True)
+    codec = models.CharField(max_length=32, blank=True)
+    channels = models.PositiveSmallIntegerField(null=True, blank=True)
+    sample_rate_hz = models.PositiveIntegerField(null=True, blank=True)
+    duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    # When somebody looked whether it is sound. None: it came past the web process, and its jobs
+    # wait until the step "examine" has looked, next at ``examine_at``.
+    examined_at = models.DateTimeField(default=timezone.now, null=True, blank=True)
+    examine_at = models.DateTimeField(default=timezone.now)
+    examine_attempts = models.PositiveIntegerField(default=0)
+
+    objects = AudioFileQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "upload_token"], name="uploaded_once")
+        ]
+        indexes = [
+            # The library: one person's files, newest first.
+            models.Index(fields=["owner", "-created_at", "-id"], name="audio_file_library"),
+            # The step "examine" looks for files that are due.
+            models.Index(
+                fields=["examine_at"],
+                condition=Q(examined_at__isnull=True),
+                name="audio_file_to_examine",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("audio:detail", args=[self.code])
+
+    def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict]:
+        return AudioFile.objects.filter(pk=self.pk).delete()
+
+    def prefixes(self) -> list[str]:
+        """Return the prefixes, in the storage, below which everything of this file lies."""
+        return [f"{kind}/{self.code}/" for kind in ("uploads", "renditions", "variants")]
+
+    def learn_length(self, duration_ms: int) -> None:
+        """Take this for the length of the sound, unless it is known."""
+        unknown = AudioFile.objects.filter(pk=self.pk, duration_ms__isnull=True)
+        unknown.update(duration_ms=duration_ms)
+
+    def order(self, formats: Iterable[str]) -> TranscodeJob:
+        """Order one rendition for each named format; a step places the job with the engine."""
+        with transaction.atomic():
+            job = TranscodeJob.objects.create(audio_file=self, engine=settings.TRANSCODER_ENGINE)
+            Rendition.objects.bulk_create(Rendition.of(job, name) for name in formats)
+            steps.nudge("place")
+        return job
+
+    def order_missing(self, formats: Iterable[str]) -> TranscodeJob | None:
+        """Order those of the named formats that are neither there nor under way, if any."""
+        with transaction.atomic():
+            # Two tabs may ask at once: the second one waits here for the first one's rows.
+            if AudioFile.objects.select_for_update().filter(pk=self.pk).first() is None:
+                return None
+            # Of several renditions of a format the newest counts.
+            newest = dict(self.renditions.order_by("pk").values_list("format_name", "status"))
+            fine = (*TranscodeJob.OPEN, TranscodeJob.Status.COMPLETE)
+            wanted = [name for name in formats if newest.get(name) not in fine]
+            return self.order(wanted) if wanted else None
+
+    # Read from prefetched rows: pages show many files (see ``with_work``).
+
+    @property
+    def latest_renditions(self) -> list[Rendition]:
+        """The newest rendition of each format, in the order of the table of formats."""
+        newest = {rendition.format_name: rendition for rendition in self.renditions.all()}
+        return [newest[name] for name in FORMATS if name in newest]
+
+    @property
+    def ready_renditions(self) -> list[Rendition]:
+        return [rendition for rendition in self.latest_renditions if rendition.is_ready]
+
+    @property
+    def failed_renditions(self) -> list[Rendition]:
+        ended = (TranscodeJob.Status.ERROR, TranscodeJob.Status.CANCELED)
+        return [rendition for rendition in self.latest_renditions if rendition.status in ended]
+
+    @property
+    def latest_job(self) -> TranscodeJob | None:
+        return next(iter(self.jobs.all()), None)
+
+    @property
+    def open_jobs(self) -> list[TranscodeJob]:
+        return [job for job in self.jobs.all() if not job.is_final]
+
+    @property
+    def state(self) -> str:
+        """One word for the library: waiting, converting, ready, canceled or failed."""
+        if self.open_jobs:
+            started = any(job.status == TranscodeJob.Status.PROGRESSING for job in self.open_jobs)
+            return "converting" if started else "waiting"
+        statuses = {rendition.status for rendition in self.latest_renditions}
+        if statuses == {TranscodeJob.Status.COMPLETE}:
+            return "ready"
+        return "failed" if TranscodeJob.Status.ERROR in statuses else "canceled"
+
+    @property
+    def state_label(self) -> str:
+        return {
+            "waiting": _("waiting"),
+            "converting": _("converting"),
+            "ready": _("ready"),
+            "failed": _("failed"),
+            "canceled": _("canceled"),
+        }[self.state]
+
+    @property
+    def media_type(self) -> str:
+        return source_media_type(self.container)
+
+    @property
+    def original_download_name(self) -> str:
+        """The name under which the upload is handed back, with the extension of what it is."""
+        return f"{names.without_extension(self.file_name)}.{source_extension(self.container)}"
+
+    def _file_in(self, format_name: str) -> FieldFile | None:
+        rendition = (
+            self.renditions.filter(format_name=format_name, status=TranscodeJob.Status.COMPLETE)
+            .order_by("-id")
+            .first()
+        )
+        return rendition.file if rendition else None
+
+    @property
+    def wav_file(self) -> FieldFile | None:
+        return self._file_in("wav")
+
+    @property
+    def flac_file(self) -> FieldFile | None:
+        return self._file_in("flac")
+
+    @property
+    def mp4_file(self) -> FieldFile | None:
+        return self._file_in("mp4")

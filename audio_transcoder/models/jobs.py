@@ -1,0 +1,344 @@
+"""What people ordered: jobs, and the renditions that they make."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Q, Value
+from django.db.models.functions import Coalesce, Greatest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+import steps
+from audio_transcoder import keys, reasons
+from audio_transcoder.engines.base import JobReport
+from audio_transcoder.formats import FORMATS, Format
+from audio_transcoder.models.deletions import DeletedJob, Deletion
+from transcode_messages.models import Message
+
+
+class TranscodeJobQuerySet(models.QuerySet["TranscodeJob"]):
+    def unfinished(self) -> TranscodeJobQuerySet:
+        return self.filter(status__in=TranscodeJob.OPEN)
+
+    def waiting_to_be_placed(self, now: datetime) -> TranscodeJobQuerySet:
+        """Jobs to place now; those of a file that nobody has looked at yet are not among them."""
+        due = self.unfinished().filter(engine_id="", next_step_at__lte=now)
+        return due.filter(audio_file__examined_at__isnull=False)
+
+    def placed(self) -> TranscodeJobQuerySet:
+        return self.unfinished().exclude(engine_id="")
+
+    def watched(self, now: datetime, engines: Collection[str]) -> TranscodeJobQuerySet:
+        """Placed jobs with one of ``engines`` that a page shows just now."""
+        is_watched = Q(engine__in=engines, watched_at__gt=now - TranscodeJob.WATCHED_FOR)
+        return self.placed().filter(is_watched)
+
+    def to_be_read(self, now: datetime, read_often: Collection[str]) -> TranscodeJobQuerySet:
+        """Placed jobs whose engine should be asked now.
+
+        That is often while somebody watches and the engine is one of ``read_often``, else rarely.
+        """
+        is_due = Q(read_at__lte=now - TranscodeJob.READ_WHILE_WATCHED)
+        return self.placed().filter(next_step_at__lte=now) | self.watched(now, read_often).filter(
+            is_due
+        )
+
+
+class TranscodeJob(models.Model):
+    """One order for renditions of one audio file, placed with one engine."""
+
+    class Status(models.TextChoices):
+        SUBMITTED = "Submitted", gettext_lazy("waiting")
+        PROGRESSING = "Progressing", gettext_lazy("converting")
+        COMPLETE = "Complete", gettext_lazy("ready")
+        CANCELED = "Canceled", gettext_lazy("canceled")
+        ERROR = "Error", gettext_lazy("failed")
+
+    OPEN = (Status.SUBMITTED, Status.PROGRESSING)
+    FINAL = (Status.COMPLETE, Status.CANCELED, Status.ERROR)
+
+    # A page that shows the job polls; without a poll for so long nobody looks any more.
+    WATCHED_FOR = timedelta(seconds=6)
+    READ_WHILE_WATCHED = timedelta(seconds=0.9)
+    # Nobody looks: the notice will tell, and this is for when it does not.
+    READ_OTHERWISE = timedelta(minutes=2)
+    # A result that the engine calls complete may be this late in the store.
+    RESULT_LIMIT = timedelta(minutes=5)
+    # An engine that is silent for so long is given up.
+    ENGINE_LIMIT = timedelta(hours=24)
+    # Work on a job takes no longer than this and so many times the length of its sound. Our own
+    # transcoder alone waits for a store that is away for a day.
+    WORK_LIMIT = timedelta(hours=25)
+    WORK_LIMIT_FACTOR = 8
+
+    code = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    audio_file = models.ForeignKey("AudioFile", on_delete=models.PROTECT, related_name="jobs")
+    engine = models.CharField(max_length=32)
+    engine_id = models.CharField(max_length=100, blank=True)  # empty until it is placed
+    status = models.CharField(max_length=11, choices=Status, default=Status.SUBMITTED)
+    progress = models.PositiveSmallIntegerField(default=0)  # percent
+    reason = models.CharField(max_length=20, blank=True)
+    detail = models.CharField(max_length=500, blank=True)  # the engine's words, for operators
+    created_at = models.DateTimeField(default=timezone.now)
+    place_attempts = models.PositiveIntegerField(default=0)
+    # Since when the engine has been asked without an answer, for a place or for news.
+    asked_since = models.DateTimeField(null=True, blank=True)
+    placed_at = models.DateTimeField(null=True, blank=True)
+    is_reordered = models.BooleanField(default=False)  # the engine forgot it once
+    # When to try to place it (again); once it is placed, when to ask the engine at the latest.
+    next_step_at = models.DateTimeField(default=timezone.now)
+    read_at = models.DateTimeField(null=True, blank=True)
+    watched_at = models.DateTimeField(null=True, blank=True)
+    missing_since = models.DateTimeField(null=True, blank=True)  # a result not in the store
+    reported_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TranscodeJobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # The steps look for open jobs that are due. Not a partial index: Django binds the
+            # statuses as parameters, and SQLite then cannot tell that it applies.
+            models.Index(fields=["status", "next_step_at"], name="transcode_job_due"),
+            # A notice without our own id names the engine's.
+            models.Index(fields=["engine_id"], name="transcode_job_engine_id"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.audio_file_id}/{self.code}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in self.FINAL
+
+    @property
+    def work_limit(self) -> timedelta:
+        """How long an engine may work on it; as long as on the longest, if it has no length yet."""
+        duration_ms = self.audio_file.duration_ms
+        if duration_ms is None:
+            duration_ms = settings.MAX_DURATION_S * 1000
+        sound = timedelta(milliseconds=duration_ms)
+        return self.WORK_LIMIT + self.WORK_LIMIT_FACTOR * sound
+
+    @property
+    def reason_sentence(self) -> str:
+        return reasons.sentence(self.reason) if self.reason else ""
+
+    def report(self, report: JobReport) -> bool:
+        """Record what the engine says; return whether the job changed.
+
+        Reports arrive twice and out of order, and workers race: the row decides, not this
+        instance, and a final status is never left again. The person's message is written in the
+        same transaction.
+        """
+        with transaction.atomic():
+            changed = self._move(report)
+            for output in report.outputs:
+                if output.status == self.Status.SUBMITTED:
+                    continue  # says nothing, or is late
+                Rendition.objects.unfinished().filter(
+                    job=self, file=keys.storage_name(output.key)
+                ).update(
+                    status=output.status,
+                    size_bytes=output.size_bytes,
+                    duration_ms=output.duration_ms,
+                    reason=output.reason,
+                    detail=output.detail[:500],
+                )
+            if changed and self.is_final:
+                # Whatever the engine did not speak of ends as its job did.
+                left = Rendition.objects.unfinished().filter(job=self)
+                left.update(status=self.status, reason=self.reason)
+                self._learn_the_length()
+                self._tell_owner()
+                steps.nudge("place")
+        return changed
+
+    def _move(self, report: JobReport) -> bool:
+        row = TranscodeJob.objects.unfinished().filter(pk=self.pk)
+        # Reports overtake each other.
+        at = Value(report.at, models.DateTimeField())
+        values = {"reported_at": Greatest(Coalesce("reported_at", at), at)}
+        if report.progress is not None:
+            values["progress"] = Greatest("progress", report.progress)  # reports may be late
+        if report.status == self.Status.SUBMITTED:
+            row.filter(status=self.Status.SUBMITTED).update(**values)
+            return False
+        if report.status == self.Status.PROGRESSING:
+            row.update(**values)
+            row = row.filter(status=self.Status.SUBMITTED)
+        else:
+            values |= {
+                "reason": report.reason,
+                "detail": report.detail[:500],
+                "finished_at": timezone.now(),
+            }
+            if report.status == self.Status.COMPLETE:
+                values["progress"] = 100
+        moved = row.update(status=report.status, **values) == 1
+        if moved:
+            self.refresh_from_db()
+        return moved
+
+    def _learn_the_length(self) -> None:
+        """Take the length of a sound that nobody has counted from a result that was proven."""
+        measured = self.renditions.filter(
+            status=self.Status.COMPLETE, duration_ms__isnull=False
+        ).first()
+        if measured:
+            self.audio_file.learn_length(measured.duration_ms)
+
+    def cancel(self) -> bool:
+        """End the job now; return whether it was still open. A step tells the engine."""
+        with transaction.atomic():
+            now = timezone.now()
+            open_rows = TranscodeJob.objects.unfinished().filter(pk=self.pk)
+            if not open_rows.update(status=self.Status.CANCELED, finished_at=now):
+                return False
+            Rendition.objects.unfinished().filter(job=self).update(status=self.Status.CANCELED)
+            self.refresh_from_db()
+            self._have_the_rest_removed()
+            steps.nudge("place")
+        return True
+
+    def time_out(self) -> bool:
+        """End the job in Error, now; return whether it was open. A step tells the engine."""
+        with transaction.atomic():
+            detail = "The engine worked on it for too long."
+            report = JobReport(
+                engine_id=self.engine_id,
+                status=self.Status.ERROR,
+                at=timezone.now(),
+                reason="timed_out",
+                detail=detail,
+            )
+            if not self.report(report):
+                return False
+            self._have_the_rest_removed()
+        return True
+
+    def _have_the_rest_removed(self) -> None:
+        # What is complete stays; the rest of the prefix is removed by key.
+        unwanted = self.renditions.exclude(status=self.Status.COMPLETE)
+        deletion = Deletion.objects.create(prefixes=[one.file.name for one in unwanted])
+        DeletedJob.of(self, deletion).save()
+        steps.nudge("delete")
+
+    def retry(self) -> TranscodeJob | None:
+        """Order again, as a new job, what this one did not deliver and nobody has since.
+
+        None while it is open, and where nothing is missing.
+        """
+        if not self.is_final:
+            return None
+        missing = self.renditions.exclude(status=self.Status.COMPLETE)
+        return self.audio_file.order_missing(missing.values_list("format_name", flat=True))
+
+    def _tell_owner(self) -> None:
+        if self.status == self.Status.CANCELED:
+            return
+        name = self.audio_file.name
+        if self.status == self.Status.COMPLETE:
+            level, text = Message.Level.SUCCESS, _("Your file {name} is ready.").format(name=name)
+        else:
+            level = Message.Level.ERROR
+            failed = self.renditions.filter(status=self.Status.ERROR)
+            text = _("Your file {name} could not be converted to {formats}. {reason}").format(
+                name=name,
+                formats=", ".join(rendition.format.label for rendition in failed),
+                reason=self.reason_sentence,
+            )
+        Message.objects.tell(
+            self.audio_file.owner,
+            event=f"job:{self.code}:{self.status}",
+            about=self.audio_file.code,
+            level=level,
+            text=text,
+            link=self.audio_file.get_absolute_url(),
+        )
+
+
+class RenditionQuerySet(models.QuerySet["Rendition"]):
+    def unfinished(self) -> RenditionQuerySet:
+        return self.filter(status__in=TranscodeJob.OPEN)
+
+
+class Rendition(models.Model):
+    """One encoded result of one audio file."""
+
+    code = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    audio_file = models.ForeignKey("AudioFile", on_delete=models.PROTECT, related_name="renditions")
+    job = models.ForeignKey(TranscodeJob, on_delete=models.PROTECT, related_name="renditions")
+    format_name = models.CharField(max_length=16)
+    # Where the engine stores it; there is an object only once the status is Complete.
+    file = models.FileField(max_length=200)
+    status = models.CharField(
+        max_length=11, choices=TranscodeJob.Status, default=TranscodeJob.Status.SUBMITTED
+    )
+    size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    reason = models.CharField(max_length=20, blank=True)
+    detail = models.CharField(max_length=500, blank=True)
+
+    objects = RenditionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "format_name"], name="ordered_once_in_a_job")
+        ]
+        indexes = [
+            # Notices name results by key.
+            models.Index(fields=["file"], name="rendition_file")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.format_name} {self.code}"
+
+    @classmethod
+    def of(cls, job: TranscodeJob, format_name: str) -> Rendition:
+        """Return an unsaved row; its object's name carries file and job, so none is met twice."""
+        folder = f"renditions/{job.audio_file.code}/{job.code}"
+        return cls(
+            audio_file=job.audio_file,
+            job=job,
+            format_name=format_name,
+            file=f"{folder}/{format_name}.{FORMATS[format_name].extension}",
+        )
+
+    @property
+    def format(self) -> Format:
+        return FORMATS[self.format_name]
+
+    @property
+    def is_ready(self) -> bool:
+        return self.status == TranscodeJob.Status.COMPLETE
+
+    @property
+    def reason_sentence(self) -> str:
+        return reasons.sentence(self.reason) if self.reason else ""
+
+    @property
+    def note(self) -> str:
+        """What is otherwise than ordered in a good result, in the engine's words."""
+        return self.detail if self.is_ready else ""
+
+    @property
+    def download_name(self) -> str:
+        return f"{self.audio_file.name}.{self.format.extension}"
+
+    @property
+    def download_url(self) -> str:
+        return reverse("audio:download", args=[self.audio_file.code, self.code])
+
+    @property
+    def listen_url(self) -> str:
+        return reverse("audio:listen", args=[self.audio_file.code, self.code])
