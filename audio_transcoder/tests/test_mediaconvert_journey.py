@@ -30,6 +30,8 @@ pytestmark = pytest.mark.django_db
 pytest_plugins = ["buckets.tests.s3_server"]
 
 Status = TranscodeJob.Status
+# A real server refuses who comes from another day.
+on_simulated_buckets = pytest.mark.parametrize("kind_of_bucket", ["folder", "moto"], indirect=True)
 STATES = ("PROGRESSING", "INPUT_INFORMATION", "NEW_WARNING", "COMPLETE")
 
 
@@ -97,6 +99,7 @@ def errors(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+@on_simulated_buckets
 def test_from_an_upload_to_the_message(kind_of_bucket, service, notify, signed_in, person, mp3):
     upload(signed_in, mp3, "Interview.mp3", formats=["wav", "flac", "mp4", "mp3"])
     job = TranscodeJob.objects.get()
