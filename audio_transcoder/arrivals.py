@@ -23,6 +23,7 @@ from django.utils import timezone
 
 import steps
 from audio_transcoder import keys, names, settling, uploads
+from audio_transcoder.engines import ENGINES
 from audio_transcoder.models import AudioFile, TranscodeJob, source_name
 from buckets import BucketError, ObjectInfo, ObjectMissing, bucket
 from sound import probe
@@ -131,6 +132,8 @@ def _examine(audio_file: AudioFile) -> None:
     with transaction.atomic():
         row = AudioFile.objects.unexamined().filter(pk=audio_file.pk)
         row.update(examined_at=timezone.now(), **facts)
+        for job in TranscodeJob.objects.unfinished().filter(audio_file=audio_file):
+            _ask_its_engine(job)
         steps.nudge("place")
 
 
@@ -149,6 +152,14 @@ def _look(audio_file: AudioFile) -> probe.Sound | None:
         copy.flush()
         look = probe.probe if audio_file.size_bytes <= HEAD_BYTES else probe.probe_head
         return look(Path(copy.name))
+
+
+def _ask_its_engine(job: TranscodeJob) -> None:
+    """End ``job`` in Error if its engine cannot do it, of all that is known by now."""
+    formats = [rendition.format for rendition in job.renditions.all()]
+    refused = ENGINES[job.engine].refusal(job.audio_file.source, formats)
+    if refused:
+        settling.fail(job, reason=refused.reason, detail=refused.detail)
 
 
 def _refuse(audio_file: AudioFile, reason: str, detail: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.utils.translation import gettext_lazy as _
 
-from audio_transcoder import reasons
+from audio_transcoder import engines, reasons
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
 from sound import probe
 from sound.probe import Sound
@@ -63,6 +64,15 @@ class UploadForm(forms.Form):
                 reasons.sentence(error.reason), code=error.reason
             ) from error
         return upload
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse what the engine of the site cannot do, before anything of it is stored."""
+        if "mp3_file" in self.cleaned_data:
+            refused = engines.refusal(self.sound, self.cleaned_data.get("formats", ()))
+            if refused:
+                text = reasons.sentence(refused.reason)
+                self.add_error("mp3_file", forms.ValidationError(text, code=refused.reason))
+        return self.cleaned_data
 
 
 class OrderForm(forms.Form):

@@ -17,7 +17,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.utils import timezone
 
-from audio_transcoder import intake, reasons, uploads
+from audio_transcoder import engines, intake, reasons, uploads
 from audio_transcoder.models import AudioFile, IntakeObject
 from buckets import ObjectInfo, bucket
 from sound import probe
@@ -83,7 +83,7 @@ def take_file(
         state = HERE if _is_here(owner, sha256, before.st_size) else TAKEN
         if state == TAKEN and is_dry:
             uploads.check_quota(owner, before.st_size)
-            probe.probe(path)
+            _look(path, formats)
         elif state == TAKEN:
             _accept(owner, path, sha256, formats)
     except (Refused, probe.NotSound, uploads.OverQuota, OSError) as error:
@@ -134,11 +134,20 @@ def _accept(owner: AbstractBaseUser, path: Path, sha256: str, formats: list[str]
         copy.flush()
         if copied != sha256:
             raise Refused("Somebody is writing to it. Try once more when it is whole.")
-        sound = probe.probe(Path(copy.temporary_file_path()))
+        sound = _look(Path(copy.temporary_file_path()), formats)
         copy.name, copy.size, copy.sha256 = path.name, copy.tell(), sha256
         # The same for the same bytes: two commands at once make one file of them.
         token = uuid.uuid5(uuid.NAMESPACE_URL, f"import\n{owner.pk}\n{sha256}")
         uploads.accept(owner, copy, sound, name="", formats=formats, token=token)
+
+
+def _look(path: Path, formats: list[str]) -> probe.Sound:
+    """Return what sound the file holds. Raises NotSound, and Refused for what is not done here."""
+    sound = probe.probe(path)
+    refused = engines.refusal(sound, formats)
+    if refused:
+        raise Refused(reasons.sentence(refused.reason))
+    return sound
 
 
 def _remove(path: Path, before: os.stat_result) -> str:

@@ -37,10 +37,10 @@ def sentence(reason: str) -> str:
     from django.conf import settings
     from django.template.defaultfilters import filesizeformat
 
-    from audio_transcoder.formats import SOURCES
+    from audio_transcoder import engines
 
     text = str(SENTENCES.get(reason, SENTENCES["internal"]))
     return text.format(
         limit=filesizeformat(settings.UPLOAD_MAX_BYTES),
-        kinds=", ".join(label for label, _extension, _type in SOURCES.values()),
+        kinds=", ".join(engines.kinds()),
     )

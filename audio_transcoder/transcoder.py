@@ -13,11 +13,10 @@ from audio_transcoder import keys, settling
 from audio_transcoder.engines import ENGINES
 from audio_transcoder.engines.base import (
     Engine,
-    Source,
     TranscoderRejected,
     TranscoderUnavailable,
 )
-from audio_transcoder.models import AudioFile, TranscodeJob
+from audio_transcoder.models import TranscodeJob
 from buckets import BucketError, bucket
 
 logger = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ class AudioTranscoder:
             if engine_id is None:
                 engine_id = engine.create_job(
                     str(job.code),
-                    _source(job.audio_file),
+                    job.audio_file.source,
                     [
                         (keys.bucket_key(rendition.file.name), rendition.format)
                         for rendition in job.renditions.all()
@@ -139,17 +138,6 @@ class AudioTranscoder:
             engine_id="", is_reordered=True, next_step_at=timezone.now()
         )
         return False
-
-
-def _source(audio_file: AudioFile) -> Source:
-    return Source(
-        key=keys.bucket_key(audio_file.mp3_file.name),
-        container=audio_file.container,
-        codec=audio_file.codec,
-        channels=audio_file.channels,
-        sample_rate_hz=audio_file.sample_rate_hz,
-        duration_ms=audio_file.duration_ms,
-    )
 
 
 def place_again_after(attempts: int) -> timedelta:

@@ -20,9 +20,9 @@ from django.views.decorators.http import require_POST, require_safe
 from django.views.generic import View
 
 import steps
-from audio_transcoder import downloads, keys, reasons, uploads
+from audio_transcoder import downloads, engines, keys, reasons, uploads
 from audio_transcoder.access import is_scripted, not_signed_in, signed_in
-from audio_transcoder.formats import FORMATS, SOURCES
+from audio_transcoder.formats import FORMATS
 from audio_transcoder.forms import OrderForm, UploadForm
 from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
 from buckets import takes_parts
@@ -139,7 +139,7 @@ class UploadAudioFileView(View):
             "form": form,
             "formats": FORMATS.values(),
             "max_bytes": settings.UPLOAD_MAX_BYTES,
-            "kinds": [label for label, _extension, _type in SOURCES.values()],
+            "kinds": engines.kinds(),
             "refusal": refusal,
             "uppy": settings.UPPY if settings.HAS_UPPY and takes_parts() else "",
         }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from audio_transcoder.engines.base import Engine, JobReport
+from django.conf import settings
+
+from audio_transcoder.engines.base import Engine, JobReport, Source, TranscoderRejected
 from audio_transcoder.engines.elastic import ElasticTranscoder
 from audio_transcoder.engines.mediaconvert import MediaConvert
+from audio_transcoder.formats import FORMATS, SOURCES
+from sound.probe import Sound
 
 ENGINES: dict[str, type[Engine]] = {
     "elastic": ElasticTranscoder,
@@ -14,6 +19,33 @@ ENGINES: dict[str, type[Engine]] = {
 }
 
 READ_OFTEN = tuple(name for name, engine in ENGINES.items() if engine.is_read_often)
+
+
+def kinds() -> list[str]:
+    """Return what to call the kinds of sound that TRANSCODER_ENGINE takes."""
+    chosen = ENGINES[settings.TRANSCODER_ENGINE]
+    return [
+        label
+        for container, (label, _extension, _type) in SOURCES.items()
+        if chosen.refusal(Source(key="", container=container), []) is None
+    ]
+
+
+def refusal(sound: Sound, formats: Iterable[str]) -> TranscoderRejected | None:
+    """Return why TRANSCODER_ENGINE cannot make the named formats of ``sound``, or None.
+
+    An order keeps the engine that it was given to; this is for a sound that is still to be taken.
+    """
+    source = Source(
+        key="",
+        container=sound.container,
+        codec=sound.codec,
+        channels=sound.channels,
+        sample_rate_hz=sound.sample_rate_hz,
+        duration_ms=sound.duration_ms,
+    )
+    chosen = ENGINES[settings.TRANSCODER_ENGINE]
+    return chosen.refusal(source, [FORMATS[name] for name in formats])
 
 
 def parse_notice(document: object, at: datetime) -> JobReport | None:

@@ -94,6 +94,16 @@ class Engine(Protocol):
         """Return the engine that the settings describe; nothing is called yet."""
         ...
 
+    @staticmethod
+    def refusal(
+        source: Source, formats: Sequence[Format], clip: Clip | None = None
+    ) -> TranscoderRejected | None:
+        """Return why no such engine can make ``formats`` of ``source``, or None; nothing is called.
+
+        What is not known of the source is not held against it.
+        """
+        ...
+
     def create_job(
         self,
         our_id: str,
@@ -101,7 +111,10 @@ class Engine(Protocol):
         outputs: Sequence[tuple[str, Format]],
         clip: Clip | None = None,
     ) -> str:
-        """Order one rendition per ``(key, format)`` pair and return the engine's job id."""
+        """Order one rendition per ``(key, format)`` pair and return the engine's job id.
+
+        What ``refusal`` names is refused here too, unsent.
+        """
         ...
 
     def find_job(self, our_id: str) -> str | None:

@@ -14,7 +14,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import steps
-from audio_transcoder import names
+from audio_transcoder import keys, names
+from audio_transcoder.engines.base import Source
 from audio_transcoder.formats import FORMATS, source_extension, source_media_type
 from audio_transcoder.models.deletions import DeletedJob, Deletion
 from audio_transcoder.models.jobs import Rendition, TranscodeJob
@@ -133,6 +134,18 @@ class AudioFile(models.Model):
     def prefixes(self) -> list[str]:
         """Return the prefixes, in the storage, below which everything of this file lies."""
         return [f"{kind}/{self.code}/" for kind in ("uploads", "renditions", "variants")]
+
+    @property
+    def source(self) -> Source:
+        """What engines are told of it."""
+        return Source(
+            key=keys.bucket_key(self.mp3_file.name),
+            container=self.container,
+            codec=self.codec,
+            channels=self.channels,
+            sample_rate_hz=self.sample_rate_hz,
+            duration_ms=self.duration_ms,
+        )
 
     def learn_length(self, duration_ms: int) -> None:
         """Take this for the length of the sound, unless it is known."""

@@ -105,6 +105,18 @@ def test_of_a_large_file_a_mebibyte_is_read_and_no_length_is_believed(
         assert gets == [f"bytes=0-{MIB - 1}"]
 
 
+def test_what_its_engine_does_not_read_is_refused_by_the_look(person, sound_folder, settings):
+    settings.TRANSCODER_ENGINE = "mediaconvert"
+    aiff = arrive(person, sounds.make(sound_folder / "long.aiff", 15))
+    wav = arrive(person, sounds.make(sound_folder / "short.wav"))
+    settings.TRANSCODER_ENGINE = "elastic"  # an order stays with the engine it was given to
+    ours = arrive(person, sounds.make(sound_folder / "short.aiff"))
+    steps.examine()
+    assert outcome(aiff) == (["unsupported_here"], 1, True)
+    assert aiff.jobs.get().detail == "MediaConvert does not read pcm_s16be in aiff."
+    assert {outcome(one)[0][0] for one in (wav, ours)} == {""}
+
+
 def test_the_length_of_a_large_file_is_learned_from_its_result(person, long_wav):
     audio_file = arrive(person, long_wav)
     job = audio_file.jobs.get()

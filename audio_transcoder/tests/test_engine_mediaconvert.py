@@ -279,6 +279,11 @@ def test_a_source_that_mediaconvert_does_not_read_is_refused_unsent(container, c
     assert service.requests == []
 
 
+@pytest.mark.parametrize(("container", "is_read"), [("mov", True), ("aiff", False), ("", True)])
+def test_a_container_alone_may_say_that_nothing_in_it_is_read(container, is_read):
+    assert (MediaConvert.refusal(Source("k", container), []) is None) == is_read
+
+
 @pytest.mark.parametrize(
     ("container", "codec"),
     [

@@ -143,6 +143,17 @@ def test_what_is_no_sound_is_listed_with_a_sentence_and_an_exit_code(alice, reco
     assert AudioFile.objects.count() == 2
 
 
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_what_the_engine_of_the_site_does_not_read_is_not_brought_in(
+    alice, recordings, settings, options
+):
+    settings.TRANSCODER_ENGINE = "mediaconvert"
+    sounds.make(recordings / "take.aiff")
+    output, _error = refused(recordings, "--owner", "alice", *options)
+    assert "take.aiff: What converts here does not take this kind of sound." in output
+    assert "1 refused, 2 taken." in output
+
+
 def test_u23_a_quota_holds_for_imports_too(alice, recordings, settings):
     settings.QUOTA_FILES = 1
     output, _error = refused(recordings, "--owner", "alice")

@@ -10,9 +10,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from audio_transcoder.engines.mediaconvert import order
 from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
 from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
 from buckets import BucketUnavailable
+from tests import sounds
 
 pytestmark = pytest.mark.django_db
 
@@ -89,6 +91,31 @@ def test_a_refusal_without_scripts_shows_the_form_with_the_sentence(signed_in):
     response = upload(signed_in, b"Dear Sir or Madam, " * 100)
     assert response.status_code == 422
     assert "not a sound file we know" in response.content.decode()
+
+
+def test_what_the_engine_of_the_site_does_not_read_is_refused_at_the_form(
+    signed_in, settings, tmp_path
+):
+    settings.TRANSCODER_ENGINE = "mediaconvert"
+    aiff = sounds.make(tmp_path / "take.aiff")
+    response = upload(signed_in, aiff, headers={"X-Requested-With": "XMLHttpRequest"})
+    assert (response.status_code, response.json()["reason"]) == (422, "unsupported_here")
+    assert list(response.json()["errors"]) == ["mp3_file"]
+    assert nothing_is_left(settings)
+    page = upload(signed_in, aiff, formats=["nonsense"]).content.decode()
+    assert "upload it as WAV, FLAC or MP3 in stereo." in page
+    settings.TRANSCODER_ENGINE = "elastic"
+    assert upload(signed_in, aiff).status_code == 302
+
+
+def test_a_result_that_the_engine_cannot_make_is_refused_at_the_form(
+    signed_in, settings, mp3, monkeypatch
+):
+    settings.TRANSCODER_ENGINE = "mediaconvert"
+    monkeypatch.setattr(order, "RIFF_LIMIT", 100_000)  # bytes: half a second
+    response = upload(signed_in, mp3, headers={"X-Requested-With": "XMLHttpRequest"})
+    assert (response.status_code, response.json()["reason"]) == (422, "too_long")
+    assert upload(signed_in, mp3, formats=["flac"]).status_code == 302
 
 
 def test_u3_a_declared_length_over_the_limit_is_413_before_the_body_is_read(

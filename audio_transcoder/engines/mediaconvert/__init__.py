@@ -70,6 +70,13 @@ class MediaConvert:
             env=settings.MEDIACONVERT_ENV,
         )
 
+    @staticmethod
+    def refusal(
+        source: Source, formats: Sequence[Format], clip: Clip | None = None
+    ) -> TranscoderRejected | None:
+        """Return why MediaConvert cannot make ``formats`` of ``source``, or None."""
+        return order.refusal(source, formats, clip)
+
     @functools.cached_property
     def client(self) -> BaseClient:
         return self.connect()

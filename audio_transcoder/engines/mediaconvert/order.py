@@ -48,7 +48,9 @@ def request(
     clip: Clip | None = None,
 ) -> dict[str, Any]:
     """Return the parameters of CreateJob. Raises TranscoderRejected for what it cannot do."""
-    refuse(source, [format for _key, format in outputs], clip)
+    refused = refusal(source, [format for _key, format in outputs], clip)
+    if refused:
+        raise refused
     return {
         "Role": role,
         "Queue": queue,
@@ -65,31 +67,34 @@ def request(
     }
 
 
-def refuse(source: Source, formats: Sequence[Format], clip: Clip | None) -> None:
-    """Raise TranscoderRejected if MediaConvert cannot make ``formats`` of ``source``.
+def refusal(
+    source: Source, formats: Sequence[Format], clip: Clip | None
+) -> TranscoderRejected | None:
+    """Return why MediaConvert cannot make ``formats`` of ``source``, or None.
 
     What is not known of the source is not held against it.
     """
     codecs = READABLE.get(source.container, ())
-    if source.container and source.codec and not source.codec.startswith(codecs):
-        raise TranscoderRejected(
-            "unsupported_here", f"MediaConvert does not read {source.codec} in {source.container}."
-        )
+    is_read = source.codec.startswith(codecs) if source.codec else bool(codecs)
+    if source.container and not is_read:
+        what = f"{source.codec or 'sound'} in {source.container}"
+        return TranscoderRejected("unsupported_here", f"MediaConvert does not read {what}.")
     for format in formats:
         channels = format.mediaconvert.max_channels
         if (source.channels or 0) > channels:
-            raise TranscoderRejected(
+            return TranscoderRejected(
                 "unsupported_here",
                 f"{format.label} from MediaConvert has {channels} channels at most, "
                 f"the source has {source.channels}.",
             )
         size = _riff_bytes(format.mediaconvert, _duration_ms(source, clip))
         if size > RIFF_LIMIT:
-            raise TranscoderRejected(
+            return TranscoderRejected(
                 "too_long", f"A {format.label} of {size} bytes is more than a RIFF file can hold."
             )
     if clip and clip.start_ms + (clip.duration_ms or 0) >= CLIP_LIMIT_MS:
-        raise TranscoderRejected("too_long", "MediaConvert cannot cut beyond 25 hours.")
+        return TranscoderRejected("too_long", "MediaConvert cannot cut beyond 25 hours.")
+    return None
 
 
 def output_key(group: dict[str, Any], output: dict[str, Any], bucket: str) -> str:
