@@ -69,7 +69,7 @@ def _is_done(job: DeletedJob) -> bool:
     """Return whether no engine works on ``job``; one that has not begun is asked not to."""
     try:
         if not job.engine_id and job.is_maybe_placed:
-            found = default_transcoder().engine(job.engine).find_job(str(job.code))
+            found = default_transcoder().engine(job.engine).find_job(job.order_id)
             job.engine_id = found or ""
         if job.engine_id:
             is_done = default_transcoder().cancel(job.engine, job.engine_id)

@@ -52,7 +52,15 @@ def look(job: TranscodeJob, report: JobReport) -> JobReport:
 
 
 def record(job: TranscodeJob, report: JobReport) -> bool:
-    """Record a report that was borne out; return whether the job changed."""
+    """Record a report that was borne out; return whether the job changed.
+
+    A passing fault of the engine's is no news: the job gets a new run, as long as it may.
+    """
+    if report.is_passing and job.run_again():
+        logger.warning(
+            "job %s: %s, run %d from %s on", job.code, report.detail, job.run, job.next_step_at
+        )
+        return True
     changed = job.report(report)
     if changed:
         # Nobody but the operators can do anything about what is our own fault.
@@ -122,7 +130,7 @@ def _sizes(keys_to_find: list[str]) -> dict[str, int | None]:
 
 def _is_overdue(job: TranscodeJob) -> bool:
     now = timezone.now()
-    first = TranscodeJob.objects.filter(pk=job.pk, missing_since=None)
+    first = TranscodeJob.objects.filter(pk=job.pk, run=job.run, missing_since=None)
     since: datetime = now if first.update(missing_since=now) else job.missing_since or now
     return now - since > TranscodeJob.RESULT_LIMIT
 

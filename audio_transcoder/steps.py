@@ -58,7 +58,8 @@ def place() -> datetime | None:
         except TranscoderUnavailable as error:
             logger.warning("job %s: not placed yet: %s", job.code, error)
             again = timezone.now() + place_again_after(job.place_attempts)
-            TranscodeJob.objects.filter(pk=job.pk, engine_id="").update(next_step_at=again)
+            row = TranscodeJob.objects.filter(pk=job.pk, run=job.run, engine_id="")
+            row.update(next_step_at=again)
             unanswered += 1
     # Jobs that are due but found no room wait for a nudge: one comes with every job that ends.
     later = TranscodeJob.objects.unfinished().filter(engine_id="", next_step_at__gt=timezone.now())
@@ -139,7 +140,7 @@ def refresh() -> datetime | None:
             level = logging.ERROR if isinstance(error, TranscoderRejected) else logging.WARNING
             logger.log(level, "job %s: no news: %s", job.code, error)
             now = timezone.now()
-            TranscodeJob.objects.filter(pk=job.pk).update(
+            TranscodeJob.objects.filter(pk=job.pk, run=job.run).update(
                 read_at=now,
                 next_step_at=now + NO_ANSWER_WAITS,
                 asked_since=Coalesce("asked_since", now),

@@ -51,10 +51,10 @@ class AudioTranscoder:
         engine = self.engine(job.engine)
         attempted_before = job.place_attempts > 1
         try:
-            engine_id = engine.find_job(str(job.code)) if attempted_before else None
+            engine_id = engine.find_job(job.order_id) if attempted_before else None
             if engine_id is None:
                 engine_id = engine.create_job(
-                    str(job.code),
+                    job.order_id,
                     job.audio_file.source,
                     [
                         (keys.bucket_key(rendition.file.name), rendition.format)
@@ -69,7 +69,8 @@ class AudioTranscoder:
             settling.fail(job, reason=error.reason, detail=error.detail)
             raise
         now = timezone.now()
-        stored = TranscodeJob.objects.filter(pk=job.pk, engine_id="").update(
+        # It may have failed already, and have another run by now.
+        stored = TranscodeJob.objects.filter(pk=job.pk, run=job.run, engine_id="").update(
             engine_id=engine_id,
             asked_since=None,
             placed_at=now,
@@ -108,7 +109,7 @@ class AudioTranscoder:
         now = timezone.now()
         if report is None:
             return self._forgotten(job)
-        TranscodeJob.objects.filter(pk=job.pk).update(
+        TranscodeJob.objects.filter(pk=job.pk, run=job.run).update(
             read_at=now, next_step_at=now + TranscodeJob.READ_OTHERWISE, asked_since=None
         )
         changed = settling.settle(job, report)

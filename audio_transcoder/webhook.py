@@ -14,7 +14,6 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -23,7 +22,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from audio_transcoder import engines, intake, keys, settling
+from audio_transcoder import engines, intake, keys, order_ids, settling
 from audio_transcoder.engines.base import JobReport
 from audio_transcoder.models import DeletedJob, IntakeObject, ReceivedNotice, TranscodeJob
 from buckets import BucketError
@@ -86,6 +85,9 @@ def _take_notification(envelope: Envelope) -> HttpResponse:
     job = _find_job(report)
     if job is None:
         return _unknown_job(envelope, report)
+    if report.our_id not in ("", job.order_id):
+        DeletedJob.look_again(job.code)  # it may have stored something after all
+        return _record(envelope, "ignored: another run")
     if report.input_key not in ("", keys.bucket_key(job.audio_file.mp3_file.name)):
         # The job's id decides.
         logger.warning("notice %s: names another input than job %s", envelope.message_id, job.pk)
@@ -116,7 +118,8 @@ def _find_job(report: JobReport) -> TranscodeJob | None:
     jobs = TranscodeJob.objects.select_related("audio_file__owner")
     if report.our_id:
         try:
-            return jobs.filter(code=UUID(report.our_id)).first()
+            code, _run = order_ids.parse(report.our_id)
+            return jobs.filter(code=code).first()
         except ValueError:
             return None
     return jobs.filter(engine_id=report.engine_id).first() if report.engine_id else None
@@ -124,7 +127,8 @@ def _find_job(report: JobReport) -> TranscodeJob | None:
 
 def _unknown_job(envelope: Envelope, report: JobReport) -> HttpResponse:
     try:
-        if DeletedJob.look_again(UUID(report.our_id)):
+        code, _run = order_ids.parse(report.our_id)
+        if DeletedJob.look_again(code):
             return _record(envelope, "ignored: deleted")
     except ValueError:
         pass

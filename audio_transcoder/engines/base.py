@@ -74,13 +74,15 @@ class JobReport:
     engine_id: str
     status: str  # a value of TranscodeJob.Status
     at: datetime  # when the engine said so, aware
-    our_id: str = ""  # TranscodeJob.code as text, if the engine repeats it
+    our_id: str = ""  # TranscodeJob.order_id, if the engine repeats it
     input_key: str = ""  # what the engine says it works on, if it does
     progress: int | None = None  # percent
     started_at: datetime | None = None  # when the work began, aware, if the engine says so
     outputs: Sequence[OutputReport] = field(default_factory=tuple)
     reason: str = ""
     detail: str = ""
+    # With the status Error: it was the engine's own passing fault, and a new order may succeed.
+    is_passing: bool = False
 
 
 class Engine(Protocol):
@@ -113,6 +115,7 @@ class Engine(Protocol):
     ) -> str:
         """Order one rendition per ``(key, format)`` pair and return the engine's job id.
 
+        ``our_id`` tells it from every other order: the same again may be taken for the same job.
         What ``refusal`` names is refused here too, unsent.
         """
         ...

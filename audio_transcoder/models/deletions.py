@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 import steps
+from audio_transcoder import order_ids
 
 if TYPE_CHECKING:
     from audio_transcoder.models.jobs import TranscodeJob
@@ -40,6 +41,7 @@ class DeletedJob(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, db_index=True)  # swept by age
     code = models.UUIDField(db_index=True)  # of the TranscodeJob; late notices name it
+    run = models.PositiveSmallIntegerField(default=1)
     engine = models.CharField(max_length=32)
     engine_id = models.CharField(max_length=100, blank=True)
     # Whether the engine may know of it although we have no id: an order without an answer.
@@ -47,7 +49,11 @@ class DeletedJob(models.Model):
     is_done = models.BooleanField(default=False)  # the engine will not touch it any more
 
     def __str__(self) -> str:
-        return str(self.code)
+        return self.order_id
+
+    @property
+    def order_id(self) -> str:
+        return order_ids.order_id(self.code, self.run)
 
     @classmethod
     def of(cls, job: TranscodeJob, deletion: Deletion) -> DeletedJob:
@@ -55,6 +61,7 @@ class DeletedJob(models.Model):
         return cls(
             deletion=deletion,
             code=job.code,
+            run=job.run,
             engine=job.engine,
             engine_id=job.engine_id,
             is_maybe_placed=job.place_attempts > 0,

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 import steps
-from audio_transcoder import keys, reasons
+from audio_transcoder import keys, order_ids, reasons
 from audio_transcoder.engines.base import JobReport
 from audio_transcoder.formats import FORMATS, Format
 from audio_transcoder.models.deletions import DeletedJob, Deletion
@@ -77,11 +77,17 @@ class TranscodeJob(models.Model):
     # transcoder alone waits for a store that is away for a day.
     WORK_LIMIT = timedelta(hours=25)
     WORK_LIMIT_FACTOR = 8
+    # A passing fault of the engine's is no end before the last run; the first new one begins
+    # after this time, the next after four times as long.
+    RUNS = 3
+    RUN_AGAIN_AFTER = timedelta(minutes=1)
 
     code = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     audio_file = models.ForeignKey("AudioFile", on_delete=models.PROTECT, related_name="jobs")
     engine = models.CharField(max_length=32)
-    engine_id = models.CharField(max_length=100, blank=True)  # empty until it is placed
+    # Which order of it this is. A report on another one changes nothing.
+    run = models.PositiveSmallIntegerField(default=1)
+    engine_id = models.CharField(max_length=100, blank=True)  # empty until the run is placed
     status = models.CharField(max_length=11, choices=Status, default=Status.SUBMITTED)
     progress = models.PositiveSmallIntegerField(default=0)  # percent
     reason = models.CharField(max_length=20, blank=True)
@@ -116,6 +122,10 @@ class TranscodeJob(models.Model):
         return f"{self.audio_file_id}/{self.code}"
 
     @property
+    def order_id(self) -> str:
+        return order_ids.order_id(self.code, self.run)
+
+    @property
     def is_final(self) -> bool:
         return self.status in self.FINAL
 
@@ -136,8 +146,8 @@ class TranscodeJob(models.Model):
         """Record what the engine says; return whether the job changed.
 
         Reports arrive twice and out of order, and workers race: the row decides, not this
-        instance, and a final status is never left again. The person's message is written in the
-        same transaction.
+        instance, and a final status is never left again. ``report`` is on the run that this
+        instance was read with. The person's message is written in the same transaction.
         """
         with transaction.atomic():
             changed = self._move(report)
@@ -163,7 +173,7 @@ class TranscodeJob(models.Model):
         return changed
 
     def _move(self, report: JobReport) -> bool:
-        row = TranscodeJob.objects.unfinished().filter(pk=self.pk)
+        row = TranscodeJob.objects.unfinished().filter(pk=self.pk, run=self.run)
         # Reports overtake each other.
         at = Value(report.at, models.DateTimeField())
         values = {"reported_at": Greatest(Coalesce("reported_at", at), at)}
@@ -195,6 +205,38 @@ class TranscodeJob(models.Model):
         ).first()
         if measured:
             self.audio_file.learn_length(measured.duration_ms)
+
+    def run_again(self) -> bool:
+        """Leave this run for a new one; return whether there is one to come, and it was this run's.
+
+        The job stays open. The new run's results have keys of their own, and a step orders it when
+        it is due; whatever the old one stored, or stores yet, is removed. So there is none once a
+        result can be had.
+        """
+        if self.run >= self.RUNS:
+            return False
+        again = timezone.now() + self.RUN_AGAIN_AFTER * 4 ** (self.run - 1)
+        with transaction.atomic():
+            row = TranscodeJob.objects.unfinished().filter(pk=self.pk, run=self.run)
+            if not row.exclude(renditions__status=self.Status.COMPLETE).update(
+                run=self.run + 1,
+                engine_id="",
+                place_attempts=0,
+                asked_since=None,
+                placed_at=None,
+                missing_since=None,
+                next_step_at=again,
+            ):
+                return False
+            deletion = Deletion.objects.create(prefixes=[f"{Rendition.folder_of(self)}/"])
+            DeletedJob.of(self, deletion).save()
+            self.refresh_from_db()
+            for rendition in self.renditions.all():
+                rendition.file = Rendition.name_in(self, rendition.format_name)
+                rendition.save(update_fields=["file"])
+            steps.nudge("delete")
+            steps.nudge("place")
+        return True
 
     def cancel(self) -> bool:
         """End the job now; return whether it was still open. A step tells the engine."""
@@ -305,14 +347,23 @@ class Rendition(models.Model):
 
     @classmethod
     def of(cls, job: TranscodeJob, format_name: str) -> Rendition:
-        """Return an unsaved row; its object's name carries file and job, so none is met twice."""
-        folder = f"renditions/{job.audio_file.code}/{job.code}"
+        """Return an unsaved row."""
         return cls(
             audio_file=job.audio_file,
             job=job,
             format_name=format_name,
-            file=f"{folder}/{format_name}.{FORMATS[format_name].extension}",
+            file=cls.name_in(job, format_name),
         )
+
+    @staticmethod
+    def folder_of(job: TranscodeJob) -> str:
+        """Return where the results of the job's run lie, in the storage: nothing else does."""
+        return f"renditions/{job.audio_file.code}/{job.order_id}"
+
+    @classmethod
+    def name_in(cls, job: TranscodeJob, format_name: str) -> str:
+        """Return the storage name of a result; it carries file and run, so none is met twice."""
+        return f"{cls.folder_of(job)}/{format_name}.{FORMATS[format_name].extension}"
 
     @property
     def format(self) -> Format:

@@ -10,16 +10,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from django.conf import settings as site
 from django.utils import timezone
 
-from audio_transcoder import removal, steps, webhook
+from audio_transcoder import removal, settling, steps, webhook
 from audio_transcoder.engines.mediaconvert import MediaConvert
+from audio_transcoder.keys import bucket_key
 from audio_transcoder.models import Deletion, ReceivedNotice, Rendition, TranscodeJob
 from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
 from audio_transcoder.tests.mediaconvert import ENV, EXAMPLES, QUEUE, ROLE, Service, event
 from audio_transcoder.tests.test_steps import FakeEngine, later
 from audio_transcoder.tests.test_views import upload
 from audio_transcoder.transcoder import AudioTranscoder
+from buckets import bucket
 from sns.certificates import Certificates
 from sns.tests import amazon
 from sns.verify import Verifier
@@ -183,6 +186,169 @@ def test_n28_an_error_of_our_own_is_an_alarm(service, notify, caplog):
     job.refresh_from_db()
     assert (job.status, job.reason) == (Status.ERROR, "internal")
     assert ["1433: because" in text for text in errors(caplog)] == [True]
+
+
+# --- Faults that pass -----------------------------------------------------------------------------
+
+
+def engine_id_after(job: TranscodeJob, seconds: float) -> str:
+    """Place what is due in so many seconds; return the id that the engine then gave ``job``."""
+    with later(seconds):
+        steps.place()
+    job.refresh_from_db()
+    return job.engine_id
+
+
+def stored() -> list[str]:
+    return sorted(bucket(site.MEDIA_BUCKET).keys("media/renditions/"))
+
+
+def clear_away() -> None:
+    for seconds in (0, 61, 122):
+        with later(seconds):
+            steps.delete()
+    assert not Deletion.objects.exists()
+
+
+@on_simulated_buckets
+@pytest.mark.parametrize("codes", [(1999, 1550), ("3999", 1999)])
+def test_n28_two_passing_faults_and_a_success_are_a_success(
+    kind_of_bucket, service, notify, caplog, codes
+):
+    job, first = placed(service)
+    service.finish(first)  # it stores something, and fails
+    notify(service.event(first, "PROGRESSING"))
+    notify(service.fail(first, codes[0]))
+    assert engine_id_after(job, 55) == ""
+    second = engine_id_after(job, 65)
+    notify(service.fail(second, codes[1]))
+    assert engine_id_after(job, 235) == ""
+    third = engine_id_after(job, 245)
+    assert list(service.jobs) == [first, second, third]
+    assert status_of(job) == Status.PROGRESSING
+    assert not Message.objects.exists()
+    notify(service.finish(third))
+    assert status_of(job) == Status.COMPLETE
+    assert Message.objects.get().text == "Your file Interview is ready."
+    clear_away()
+    folder = f"media/renditions/{job.audio_file.code}/{job.code}.3"
+    assert stored() == [f"{folder}/flac.flac", f"{folder}/wav.wav"]
+    assert stored() == sorted(bucket_key(one.file.name) for one in job.renditions.all())
+    assert errors(caplog) == []
+
+
+def test_n28_the_third_passing_fault_is_an_error_once(service, notify, caplog):
+    job, engine_id = placed(service)
+    for seconds in (65, 245):
+        notify(service.fail(engine_id, 1999))
+        engine_id = engine_id_after(job, seconds)
+    for _ in range(2):
+        assert notify(service.fail(engine_id, 1999)).status_code == 200
+    job.refresh_from_db()
+    assert (job.status, job.reason, job.run) == (Status.ERROR, "internal", 3)
+    assert len(service.jobs) == 3
+    assert Message.objects.count() == 1
+    assert ["1999: because" in text for text in errors(caplog)] == [True]
+    assert job.retry().run == 1
+
+
+def test_n28_late_events_of_an_earlier_run_change_nothing_and_leave_nothing(service, notify):
+    job, first = placed(service)
+    failed = service.fail(first, 1999)
+    notify(failed)
+    for _ in range(2):  # before the second run is placed, and after
+        notify(failed)
+        notify(service.event(first, "CANCELED"))
+        second = engine_id_after(job, 65)
+    notify(service.finish(first))
+    job.refresh_from_db()
+    assert (job.status, job.run, len(service.jobs)) == (Status.SUBMITTED, 2, 2)
+    assert {one.status for one in job.renditions.all()} == {Status.SUBMITTED}
+    assert outcomes().count("ignored: another run") == 5
+    notify(service.finish(second))
+    clear_away()
+    assert [key.split("/")[3] for key in stored()] == [f"{job.code}.2"] * 2
+    assert Message.objects.count() == 1
+
+
+def test_n28_a_passing_fault_that_is_only_read_begins_a_run_too(service):
+    job, engine_id = placed(service)
+    service.fail(engine_id, 3999)
+    with later(121):
+        steps.refresh()
+        steps.refresh()  # there is nothing to read between two runs
+    assert engine_id_after(job, 190) not in ("", engine_id)
+    assert (status_of(job), job.run) == (Status.SUBMITTED, 2)
+
+
+def test_n28_two_readers_of_one_passing_fault_begin_one_run(service):
+    job, engine_id = placed(service)
+    service.fail(engine_id, 1999)
+    report = MediaConvert(
+        service.client, role=ROLE, queue=QUEUE, bucket=site.MEDIA_BUCKET, env=ENV
+    ).read_job(engine_id)
+    one, other = (TranscodeJob.objects.get(pk=job.pk) for _ in range(2))
+    assert settling.settle(one, report)
+    assert not settling.settle(other, report)
+    assert (status_of(job), TranscodeJob.objects.get().run) == (Status.SUBMITTED, 2)
+
+
+def test_n28_a_run_that_failed_before_its_order_was_answered_is_not_taken_for_the_next(
+    service, notify
+):
+    job = make_job(placed=False)
+    service.lose_answer = True
+    steps.place()
+    [first] = service.jobs
+    notify(service.fail(first, 1999))
+    assert engine_id_after(job, 65) in service.jobs.keys() - {first}
+    clear_away()
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_k10_the_order_of_a_second_run_whose_answer_is_lost_is_one_job(service, notify, is_lost):
+    job, first = placed(service)
+    notify(service.fail(first, 1999))
+    service.lose_answer = is_lost
+    for seconds in (65, 200):
+        engine_id_after(job, seconds)
+    assert [first, job.engine_id] == list(service.jobs)
+
+
+def test_a_job_that_is_canceled_between_two_runs_is_not_ordered_again(service, notify):
+    job, first = placed(service)
+    notify(service.fail(first, 1999))
+    job.refresh_from_db()
+    assert job.cancel()
+    engine_id_after(job, 65)
+    assert list(service.jobs) == [first]
+    clear_away()
+
+
+def test_a_file_that_is_deleted_stops_its_second_run_although_its_order_was_not_answered(
+    service, notify
+):
+    job, first = placed(service)
+    notify(service.fail(first, 1999))
+    service.lose_answer = True
+    engine_id_after(job, 65)
+    [_first, second] = service.jobs
+    job.audio_file.delete()
+    steps.delete()
+    assert service.jobs[second]["status"] == "CANCELED"
+    assert notify(service.event(second, "CANCELED")).status_code == 200
+    assert "ignored: deleted" in outcomes()
+
+
+def test_n28_a_result_that_can_be_had_is_not_given_up_for_another_run(service, notify):
+    job, engine_id = placed(service)
+    job.renditions.filter(format_name="wav").update(status=Status.COMPLETE)
+    notify(service.fail(engine_id, 1999))
+    assert status_of(job) == Status.ERROR
+    assert job.renditions.get(format_name="wav").is_ready
+
+
+# --- What else ends a job -------------------------------------------------------------------------
 
 
 def test_n28_a_cancellation_over_there_ends_the_job_and_is_no_news(service, notify):

@@ -55,6 +55,8 @@ REASON_OF_CODE = {
     1093: "damaged",
     1404: "lost",
 }
+# Nobody's fault: resources that were short, and the service's own unknown errors.
+PASSING_CODES = {1550, 1999, 3999}
 # Warnings that whoever gets the result must know of; the rest is for video and for operators.
 NOTES: dict[int, str | Promise] = {
     220000: _("The source ended before it should have."),
@@ -82,9 +84,9 @@ def of_event(
     progress = _dict(detail.get("jobProgress")).get("jobPercentComplete")
     our_id = detail["userMetadata"].get(OUR_ID)
     uris = [one.get("uri") for one in _dicts(detail.get("inputDetails"))]
-    reason, words = "", ""
+    failure: dict[str, Any] = {}
     if status == "ERROR":
-        reason, words = _failure(detail.get("errorCode"), detail.get("errorMessage"))
+        failure = _failure(detail.get("errorCode"), detail.get("errorMessage"))
     return JobReport(
         engine_id=engine_id,
         our_id=our_id if isinstance(our_id, str) else "",
@@ -93,8 +95,7 @@ def of_event(
         at=_time(detail.get("timestamp")) or at,
         progress=progress if type(progress) is int and 0 <= progress <= 100 else None,
         outputs=tuple(_results(detail, bucket)) if status == "COMPLETE" else (),
-        reason=reason,
-        detail=words,
+        **failure,
     )
 
 
@@ -117,9 +118,9 @@ def _our_detail(document: object, queue: str, env: str) -> dict[str, Any]:
 def of_job(job: dict[str, Any], *, bucket: str) -> JobReport:
     """Return the report in a Job, as GetJob answers it."""
     status = STATUS_OF_JOB.get(job["Status"], "Progressing")
-    reason, words = "", ""
+    failure: dict[str, Any] = {}
     if status == "Error":
-        reason, words = _failure(job.get("ErrorCode"), job.get("ErrorMessage"))
+        failure = _failure(job.get("ErrorCode"), job.get("ErrorMessage"))
     return JobReport(
         engine_id=job["Id"],
         our_id=job.get("UserMetadata", {}).get(OUR_ID, ""),
@@ -128,8 +129,7 @@ def of_job(job: dict[str, Any], *, bucket: str) -> JobReport:
         progress=job.get("JobPercentComplete"),
         started_at=job.get("Timing", {}).get("StartTime"),
         outputs=tuple(_planned(job, bucket)) if status == "Complete" else (),
-        reason=reason,
-        detail=words,
+        **failure,
     )
 
 
@@ -163,11 +163,13 @@ def _planned(job: dict[str, Any], bucket: str) -> Iterator[OutputReport]:
                 yield OutputReport(key, "Complete", duration_ms=length, detail=note)
 
 
-def _failure(code: object, message: object) -> tuple[str, str]:
-    """Return our reason code and the engine's words; a code may be a number or a text."""
-    return REASON_OF_CODE.get(_number(code), "internal"), f"{code}: {message or ''}".replace(
-        "\0", ""
-    )
+def _failure(code: object, message: object) -> dict[str, Any]:
+    """Return what a report says of an error; a code may be a number or a text."""
+    return {
+        "reason": REASON_OF_CODE.get(_number(code), "internal"),
+        "detail": f"{code}: {message or ''}".replace("\0", ""),
+        "is_passing": _number(code) in PASSING_CODES,
+    }
 
 
 def _note(codes: Iterable[object]) -> str:
