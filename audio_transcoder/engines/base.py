@@ -68,6 +68,15 @@ class OutputReport:
 
 
 @dataclass(frozen=True)
+class SoundReport:
+    """What an engine says of the sound that it found in a source; what it does not say is empty."""
+
+    codec: str = ""  # in small letters; not always FFmpeg's name
+    channels: int | None = None
+    sample_rate_hz: int | None = None
+
+
+@dataclass(frozen=True)
 class JobReport:
     """What an engine says of one job, whether it was asked or told us by itself."""
 
@@ -76,6 +85,7 @@ class JobReport:
     at: datetime  # when the engine said so, aware
     our_id: str = ""  # TranscodeJob.order_id, if the engine repeats it
     input_key: str = ""  # what the engine says it works on, if it does
+    sound: SoundReport | None = None  # what it found there, if it says so
     progress: int | None = None  # percent
     started_at: datetime | None = None  # when the work began, aware, if the engine says so
     outputs: Sequence[OutputReport] = field(default_factory=tuple)

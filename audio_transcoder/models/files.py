@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 import steps
 from audio_transcoder import keys, names
-from audio_transcoder.engines.base import Source
+from audio_transcoder.engines.base import SoundReport, Source
 from audio_transcoder.formats import FORMATS, source_extension, source_media_type
 from audio_transcoder.models.deletions import DeletedJob, Deletion
 from audio_transcoder.models.jobs import Rendition, TranscodeJob
@@ -151,6 +151,15 @@ class AudioFile(models.Model):
         """Take this for the length of the sound, unless it is known."""
         unknown = AudioFile.objects.filter(pk=self.pk, duration_ms__isnull=True)
         unknown.update(duration_ms=duration_ms)
+
+    def learn_sound(self, found: SoundReport) -> None:
+        """Take what an engine found in it, unless the look has found something."""
+        unknown = AudioFile.objects.filter(
+            pk=self.pk, codec="", channels__isnull=True, sample_rate_hz__isnull=True
+        )
+        unknown.update(
+            codec=found.codec, channels=found.channels, sample_rate_hz=found.sample_rate_hz
+        )
 
     def order(self, formats: Iterable[str]) -> TranscodeJob:
         """Order one rendition for each named format; a step places the job with the engine."""

@@ -151,6 +151,8 @@ class TranscodeJob(models.Model):
         """
         with transaction.atomic():
             changed = self._move(report)
+            if report.sound:
+                self.audio_file.learn_sound(report.sound)
             for output in report.outputs:
                 if output.status == self.Status.SUBMITTED:
                     continue  # says nothing, or is late

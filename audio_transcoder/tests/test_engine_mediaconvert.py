@@ -13,7 +13,13 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 from botocore.stub import Stubber
 
-from audio_transcoder.engines.base import Clip, Source, TranscoderRejected, TranscoderUnavailable
+from audio_transcoder.engines.base import (
+    Clip,
+    SoundReport,
+    Source,
+    TranscoderRejected,
+    TranscoderUnavailable,
+)
 from audio_transcoder.engines.mediaconvert import MediaConvert, order, reports
 from audio_transcoder.formats import FORMATS, Format, MediaConvertGroup, MediaConvertOutput
 from audio_transcoder.tests.mediaconvert import ENV, EXAMPLES, MODEL, QUEUE, ROLE, Service, problems
@@ -539,6 +545,28 @@ def test_n28_progress_and_input_are_passed_on():
     assert parse(EXAMPLES["events"]["STATUS_UPDATE_audio_only_minimal"]).progress is None
     told = parse(EXAMPLES["events"]["INPUT_INFORMATION"], bucket="app-uploads-example")
     assert told.input_key == "uploads/3f6c1b0e-6a52-4b5e-9d5e-0c7b2f1f9a10/source"
+    assert told.sound == SoundReport("pcm", 2, 44100)
+    assert parse(EXAMPLES["events"]["PROGRESSING"]).sound is None
+
+
+@pytest.mark.parametrize("audio", [None, 7, [], [7], {"codec": "PCM"}])
+def test_n28_an_input_without_sound_tracks_tells_of_no_sound(audio):
+    document = changed("INPUT_INFORMATION", detail={"inputDetails": [{"audio": audio}]})
+    assert parse(document).sound is None
+
+
+@pytest.mark.parametrize(
+    "track",
+    [
+        {},
+        {"codec": ["PCM"], "channels": "2", "sampleRate": 44100.0},
+        {"codec": "<b>" * 20, "channels": True, "sampleRate": 10**30},
+        {"codec": "PCM\0", "channels": 0, "sampleRate": -1},
+    ],
+)
+def test_n28_nonsense_of_a_sound_track_is_left_out(track):
+    document = changed("INPUT_INFORMATION", detail={"inputDetails": [{"audio": [track]}]})
+    assert parse(document).sound == SoundReport()
 
 
 def changed(name: str = "COMPLETE_audio_files", **changes) -> dict:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from audio_transcoder import removal, settling, steps, webhook
 from audio_transcoder.engines.mediaconvert import MediaConvert
 from audio_transcoder.keys import bucket_key
-from audio_transcoder.models import Deletion, ReceivedNotice, Rendition, TranscodeJob
+from audio_transcoder.models import AudioFile, Deletion, ReceivedNotice, Rendition, TranscodeJob
 from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
 from audio_transcoder.tests.mediaconvert import ENV, EXAMPLES, QUEUE, ROLE, Service, event
 from audio_transcoder.tests.test_steps import FakeEngine, later
@@ -186,6 +186,22 @@ def test_n28_an_error_of_our_own_is_an_alarm(service, notify, caplog):
     job.refresh_from_db()
     assert (job.status, job.reason) == (Status.ERROR, "internal")
     assert ["1433: because" in text for text in errors(caplog)] == [True]
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_n28_what_the_look_could_not_tell_of_a_sound_is_learned_from_the_event(
+    service, notify, is_known
+):
+    unknown = {"container": "", "codec": "", "channels": None, "sample_rate_hz": None}
+    _job, engine_id = placed(service, **({} if is_known else unknown))
+    track = {"codec": "PCM", "channels": 1, "sampleRate": 48000}
+    document = service.event(engine_id, "INPUT_INFORMATION", inputDetails=[{"audio": [track]}])
+    for _ in range(2):
+        notify(document)
+        track["channels"] = 2  # said otherwise later: what is known stays
+    found = AudioFile.objects.get()
+    expected = ("mp3", 2, 44100) if is_known else ("pcm", 1, 48000)
+    assert (found.codec, found.channels, found.sample_rate_hz) == expected
 
 
 # --- Faults that pass -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ Source: MediaConvert API 2017-08-29, GetJob; User Guide, "MediaConvert EventBrid
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from audio_transcoder.engines.base import JobReport, OutputReport
+from audio_transcoder.engines.base import JobReport, OutputReport, SoundReport
 from audio_transcoder.engines.mediaconvert.order import ENV, OUR_ID, output_key
 
 DETAIL_TYPE = "MediaConvert Job State Change"
@@ -83,14 +84,15 @@ def of_event(
         return None
     progress = _dict(detail.get("jobProgress")).get("jobPercentComplete")
     our_id = detail["userMetadata"].get(OUR_ID)
-    uris = [one.get("uri") for one in _dicts(detail.get("inputDetails"))]
+    inputs = _dicts(detail.get("inputDetails"))  # INPUT_INFORMATION has them
     failure: dict[str, Any] = {}
     if status == "ERROR":
         failure = _failure(detail.get("errorCode"), detail.get("errorMessage"))
     return JobReport(
         engine_id=engine_id,
         our_id=our_id if isinstance(our_id, str) else "",
-        input_key=_key(uris[0], bucket) if uris else "",
+        input_key=_key(inputs[0].get("uri"), bucket) if inputs else "",
+        sound=_sound(inputs[0]) if inputs else None,
         status=STATUS_OF_EVENT[status],
         at=_time(detail.get("timestamp")) or at,
         progress=progress if type(progress) is int and 0 <= progress <= 100 else None,
@@ -131,6 +133,19 @@ def of_job(job: dict[str, Any], *, bucket: str) -> JobReport:
         outputs=tuple(_planned(job, bucket)) if status == "Complete" else (),
         **failure,
     )
+
+
+def _sound(found: dict[str, Any]) -> SoundReport | None:
+    """Return what an input has for its first sound track; GetJob says nothing of that."""
+    for track in _dicts(found.get("audio"))[:1]:
+        codec = track.get("codec")
+        is_word = isinstance(codec, str) and re.fullmatch(r"[\w .+-]{1,32}", codec, re.ASCII)
+        return SoundReport(
+            codec=codec.lower() if is_word else "",
+            channels=_count(track.get("channels"), 1000),
+            sample_rate_hz=_count(track.get("sampleRate"), 10**7),
+        )
+    return None
 
 
 def _results(detail: dict[str, Any], bucket: str) -> Iterator[OutputReport]:
@@ -194,6 +209,10 @@ def _time(timestamp: object) -> datetime | None:
     if type(timestamp) is not int or not 0 < timestamp < 10**14:
         return None
     return datetime.fromtimestamp(timestamp / 1000, UTC)
+
+
+def _count(value: object, most: int) -> int | None:
+    return value if type(value) is int and 0 < value <= most else None
 
 
 def _milliseconds(value: object) -> int | None:
