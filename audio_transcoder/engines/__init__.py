@@ -43,6 +43,7 @@ def refusal(sound: Sound, formats: Iterable[str]) -> TranscoderRejected | None:
         channels=sound.channels,
         sample_rate_hz=sound.sample_rate_hz,
         duration_ms=sound.duration_ms,
+        has_video=sound.has_video,
     )
     chosen = ENGINES[settings.TRANSCODER_ENGINE]
     return chosen.refusal(source, [FORMATS[name] for name in formats])

@@ -45,6 +45,7 @@ class Source:
     channels: int | None = None
     sample_rate_hz: int | None = None
     duration_ms: int | None = None
+    has_video: bool | None = None  # pictures that move, no covers; None: not known
 
 
 @dataclass(frozen=True)

@@ -332,6 +332,16 @@ def test_a_wav_of_more_than_four_gibibytes_is_refused_and_its_flac_is_not():
     assert request(hours, clip=Clip(0, 6 * 3600 * 1000))
 
 
+def test_a_clip_of_a_video_is_refused_for_its_times_would_be_frames():
+    video = replace(SOURCE, container="mov", codec="aac", has_video=True)
+    with pytest.raises(TranscoderRejected, match="between its frames") as caught:
+        request(video, clip=Clip(1500, 30_000))
+    assert caught.value.reason == "unsupported_here"
+    assert request(video)
+    for without in (False, None):  # None: nobody has looked
+        assert request(replace(video, has_video=without), clip=Clip(1500, 30_000))
+
+
 def test_a_clip_beyond_the_clock_is_refused():
     with pytest.raises(TranscoderRejected):
         request(clip=Clip(24 * 3600 * 1000, 3600 * 1000))

@@ -91,7 +91,10 @@ class MediaConvert:
         """Order one rendition per ``(key, format)`` pair and return the job's id.
 
         The same ``our_id`` within a minute is the same job. A clip is cut to hundredths of a
-        second; tags and covers of the source are not carried over, for the API has no such thing.
+        second. Of a source with video it is refused, where that is known: times would be read as
+        frames, and the clip begin and end up to a second wrong. Tags and covers of the source are
+        not carried over, for the API has no such thing.
+
         Raises TranscoderRejected, also for what MediaConvert cannot do, or TranscoderUnavailable.
         Source: CreateJob.
         """

@@ -92,6 +92,10 @@ def refusal(
             return TranscoderRejected(
                 "too_long", f"A {format.label} of {size} bytes is more than a RIFF file can hold."
             )
+    if clip and source.has_video:
+        return TranscoderRejected(
+            "unsupported_here", "MediaConvert cuts a video between its frames, not at these times."
+        )
     if clip and clip.start_ms + (clip.duration_ms or 0) >= CLIP_LIMIT_MS:
         return TranscoderRejected("too_long", "MediaConvert cannot cut beyond 25 hours.")
     return None
@@ -173,7 +177,7 @@ def _clipping(clip: Clip) -> dict[str, str]:
 
 
 def _timecode(ms: int) -> str:
-    """Return ``HH:MM:SS:FF``. Where there are no frames, FF are hundredths of a second."""
+    """Return ``HH:MM:SS:FF``. FF counts frames; where there are none, hundredths of a second."""
     seconds, hundredths = divmod(round(ms / 10), 100)
     minutes, second = divmod(seconds, 60)
     return f"{minutes // 60:02}:{minutes % 60:02}:{second:02}:{hundredths:02}"
