@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 
 import steps
 from audio_transcoder import keys
-from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
+from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob, Upload
 from buckets import Bucket, BucketMissing, ObjectInfo, bucket
 from transcode_messages.models import Message
 
@@ -44,6 +44,7 @@ class Litter:
     """What was found. ``files`` have lost their original, ``renditions`` their object."""
 
     objects_seen: int = 0
+    own: int = 0  # objects of our making
     foreign: int = 0  # objects that are not of our making
     orphans: list[Orphan] = field(default_factory=list)
     renditions: list[Rendition] = field(default_factory=list)
@@ -58,7 +59,8 @@ def find(seen: Callable[[int], object] = lambda count: None) -> Litter:
     """List the whole media location and compare it with the rows; nothing is changed.
 
     ``seen`` is called with the number of objects since its last call. Memory grows with the
-    number of objects, some 200 bytes each. Raises BucketError.
+    number of objects, some 200 bytes each. Raises BucketError, BucketMissing where there are files:
+    a bucket that is not there has not lost them.
     """
     began = timezone.now()
     media = bucket(settings.MEDIA_BUCKET)
@@ -97,12 +99,15 @@ def _listed(
             name = keys.storage_name(key)
             kind, _slash, rest = name.partition("/")
             code = _code(rest.partition("/")[0])
-            if kind in _KINDS and code is not None:
+            # A name that ends with a slash is a mark of a folder, which consoles make.
+            if kind in _KINDS and code is not None and not name.endswith("/"):
                 names[code].append(name)
+                litter.own += 1
             elif kind != "intake":  # those wait to be taken in
                 litter.foreign += 1
-    except BucketMissing:  # nothing was ever stored
-        pass
+    except BucketMissing:
+        if AudioFile.objects.exists():
+            raise
     return names
 
 
@@ -121,16 +126,27 @@ def _some(codes: Iterable[uuid.UUID]) -> Iterator[list[uuid.UUID]]:
 
 
 def _orphans(media: Bucket, names: dict[uuid.UUID, list[str]], began: datetime) -> Iterator[Orphan]:
+    # Asked before the files: one that arrives in between is in either answer. S3 dates an object
+    # that came in parts from when the first of them was asked for, so its age says nothing.
+    coming = Upload.objects.unfinished().filter(file_code__in=names)
+    coming_codes = set(coming.values_list("file_code", flat=True))
     files = AudioFile.objects.filter(code__in=names)
     known = set(files.values_list("mp3_file", flat=True))
     known |= set(Rendition.objects.filter(audio_file__in=files).values_list("file", flat=True))
     owners = set(files.values_list("code", flat=True))
     going = _prefixes_of_deletions()
     for code, stored in names.items():
-        for name in stored:
-            # Variants are made on demand: they are their file's as long as it is there.
-            is_variant = name.startswith("variants/") and code in owners
-            if name in known or is_variant or name.startswith(going):
+        if code in coming_codes:
+            continue
+        # Variants are made on demand: they are their file's as long as it is there.
+        kept = [
+            name
+            for name in stored
+            if name in known or (name.startswith("variants/") and code in owners)
+        ]
+        for name in set(stored).difference(kept):
+            # What goes takes everything with it whose name goes on.
+            if name.startswith(going) or any(other.startswith(name) for other in kept):
                 continue
             info = media.stat(keys.bucket_key(name))
             if info is not None and began - info.modified_at > YOUNG:

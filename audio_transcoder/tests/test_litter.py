@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 import uuid
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from audio_transcoder import keys, removal
 from audio_transcoder.engines.base import JobReport
-from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
-from audio_transcoder.tests.factories import make_file, make_job, store_results
+from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob, Upload
+from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
+from buckets import bucket
 from transcode_messages.models import Message
 
 pytestmark = pytest.mark.django_db
@@ -30,8 +32,10 @@ def sweep(*arguments: str) -> str:
 
 
 def store(name: str, *, days_old: float = 2) -> str:
-    default_storage.save(name, ContentFile(b"sound"))
-    path = settings.BUCKETS_DIR / settings.MEDIA_BUCKET / keys.bucket_key(name)
+    media, key = bucket(settings.MEDIA_BUCKET), keys.bucket_key(name)
+    with tempfile.NamedTemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
+        media.put(key, Path(file.name), content_type="audio/wav")
+    path = settings.BUCKETS_DIR / media.local_path(key)
     then = time.time() - days_old * 24 * 3600
     os.utime(path, (then, then))
     return name
@@ -86,6 +90,52 @@ def test_young_objects_may_belong_to_an_upload_under_way():
     assert "Objects without a row: 0" in sweep()
 
 
+def test_an_object_that_came_in_parts_is_its_uploads_until_there_is_a_file():
+    """S3 dates it from when the upload began, which may be days ago."""
+    upload = Upload.objects.create(
+        owner=make_person(), part_bytes=5, size_bytes=5, file_name="a.wav", formats=["wav"],
+        media_type="audio/wav", store_id="1",
+    )  # fmt: skip
+    store(keys.storage_name(upload.key))
+    assert "Objects without a row: 0" in sweep()
+
+
+def test_the_mark_of_a_folder_takes_no_file_with_it(done):
+    """Consoles make such objects; removed by prefix, it would take all that is in the folder."""
+    original = done.audio_file.mp3_file.name
+    mark = original.removesuffix("source")
+    for name in (mark, mark.removesuffix("/"), original.removesuffix("ce")):
+        store(name)
+
+    told = sweep("--delete")
+    removal.remove_due()
+
+    assert "1 of them are not of our making" in told
+    assert "Objects without a row: 0" in told
+    assert default_storage.exists(original)
+
+
+def test_a_bucket_that_is_not_there_has_lost_nothing(done, settings):
+    settings.MEDIA_BUCKET = "mistyped"
+
+    with pytest.raises(CommandError, match="cannot be listed"):
+        sweep("--delete")
+
+    assert AudioFile.objects.exists()
+
+
+def test_a_store_without_any_object_of_ours_is_taken_for_the_wrong_one():
+    audio_file = make_file()
+    default_storage.delete(audio_file.mp3_file.name)
+    store("notes/readme.txt")
+
+    assert "Files without their original: 1" in sweep()
+    with pytest.raises(CommandError, match="Nothing was removed"):
+        sweep("--delete")
+
+    assert AudioFile.objects.exists()
+
+
 def test_what_is_not_of_our_making_is_counted_and_stays():
     store("notes/readme.txt")
     store(f"uploads/{str(uuid.uuid4()).upper()}/source")
@@ -117,12 +167,13 @@ def test_d9_a_result_without_its_object_can_be_ordered_again(done):
 
 
 def test_d9_a_file_that_is_wholly_lost_leaves_the_library_and_its_owner_is_told():
+    make_file()
     audio_file = make_file(name="Interview")
     default_storage.delete(audio_file.mp3_file.name)
 
     sweep("--delete")
 
-    assert not AudioFile.objects.exists()
+    assert not AudioFile.objects.filter(pk=audio_file.pk).exists()
     told = Message.objects.get(user=audio_file.owner)
     assert "Interview is no longer in the store" in told.text
 

@@ -32,6 +32,11 @@ class Command(BaseCommand):
         if not delete:
             self.stdout.write("Nothing was removed; --delete removes all of this.")
             return
+        if found.files and not found.own:
+            raise CommandError(
+                "Nothing was removed: the store has no object of ours, so it may be another one "
+                "than the rows speak of. Look at the bucket's name and location."
+            )
         kept = litter.remove(found)
         self.stdout.write("Removed; the objects go with the next step.")
         for file in kept:
