@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
@@ -29,6 +30,8 @@ from transcode_messages.models import Message
 YOUNG = timedelta(days=1)
 _KINDS = ("uploads", "renditions", "variants")
 _ROWS_AT_ONCE = 500
+_OBJECTS_AT_ONCE = 50  # of one deletion, which the step works off whole
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,13 @@ def remove(litter: Litter) -> list[AudioFile]:
     file that is wholly lost leaves the library, and its owner is told.
     """
     with transaction.atomic():
-        Deletion.objects.bulk_create(Deletion(prefixes=[one.name]) for one in litter.orphans)
+        Deletion.objects.bulk_create(
+            Deletion(prefixes=[orphan.name for orphan in some])
+            for some in _some(litter.orphans, _OBJECTS_AT_ONCE)
+        )
         steps.nudge("delete")
-    Rendition.objects.filter(pk__in=[one.pk for one in litter.renditions]).delete()
+    for some in _some(litter.renditions):
+        Rendition.objects.filter(pk__in=[rendition.pk for rendition in some]).delete()
     return [file for file in litter.files if not _give_up(file)]
 
 
@@ -119,9 +126,9 @@ def _code(text: str) -> uuid.UUID | None:
     return code if str(code) == text else None
 
 
-def _some(codes: Iterable[uuid.UUID]) -> Iterator[list[uuid.UUID]]:
-    rest = iter(codes)
-    while some := list(itertools.islice(rest, _ROWS_AT_ONCE)):
+def _some(items: Iterable[_Item], count: int = _ROWS_AT_ONCE) -> Iterator[list[_Item]]:
+    rest = iter(items)
+    while some := list(itertools.islice(rest, count)):
         yield some
 
 

@@ -55,7 +55,11 @@ def _take(deletion: Deletion) -> None:
 
 def _remove_objects(deletion: Deletion) -> int:
     media = bucket(settings.MEDIA_BUCKET)
-    return sum(_removed(media, keys.bucket_key(prefix)) for prefix in deletion.prefixes)
+    count = 0
+    for prefix in deletion.prefixes:
+        steps.beat()
+        count += _removed(media, keys.bucket_key(prefix))
+    return count
 
 
 def _removed(media: Bucket, prefix: str) -> int:

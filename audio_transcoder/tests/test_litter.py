@@ -15,7 +15,7 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from audio_transcoder import keys, removal
+from audio_transcoder import keys, litter, removal
 from audio_transcoder.engines.base import JobReport
 from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob, Upload
 from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
@@ -74,7 +74,7 @@ def test_d9_objects_without_rows_are_listed_and_nothing_is_deleted_unasked(done)
     assert not Deletion.objects.exists()
 
 
-def test_d9_objects_without_rows_go_when_asked(done, monkeypatch):
+def test_d9_objects_without_rows_go_when_asked(done):
     orphan = store(f"uploads/{uuid.uuid4()}/source")
 
     sweep("--delete")
@@ -83,6 +83,17 @@ def test_d9_objects_without_rows_go_when_asked(done, monkeypatch):
     assert not default_storage.exists(orphan)
     assert default_storage.exists(done.audio_file.mp3_file.name)
     assert all(default_storage.exists(one.file.name) for one in done.renditions.all())
+
+
+def test_a_deletion_takes_a_number_of_objects_at_once(monkeypatch):
+    monkeypatch.setattr(litter, "_OBJECTS_AT_ONCE", 2)
+    orphans = [store(f"uploads/{uuid.uuid4()}/source") for _ in range(3)]
+
+    sweep("--delete")
+
+    assert sorted(len(deletion.prefixes) for deletion in Deletion.objects.all()) == [1, 2]
+    removal.remove_due()
+    assert not any(default_storage.exists(orphan) for orphan in orphans)
 
 
 def test_young_objects_may_belong_to_an_upload_under_way():
