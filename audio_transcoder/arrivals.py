@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import tempfile
-import time
 import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -22,10 +21,10 @@ from django.db.models import F
 from django.utils import timezone
 
 import steps
-from audio_transcoder import keys, names, settling, uploads
+from audio_transcoder import keys, names, settling, turns, uploads
 from audio_transcoder.engines import ENGINES
 from audio_transcoder.models import AudioFile, TranscodeJob, source_name
-from buckets import BucketError, ObjectInfo, ObjectMissing, bucket
+from buckets import BucketError, BucketUnavailable, ObjectInfo, ObjectMissing, bucket
 from sound import probe
 from sound.examination import ExaminerNotStarted
 
@@ -35,8 +34,6 @@ logger = logging.getLogger(__name__)
 HEAD_BYTES = 1 << 20
 # Whoever has a file in hand may die; nobody else looks before this has passed.
 IN_HAND = timedelta(seconds=60)
-# Seconds of looks in a row; then the other short steps have their turn.
-TURN_S = 10.0
 
 
 def take_in(
@@ -82,24 +79,18 @@ def take_in(
 
 def examine_due() -> datetime | None:
     """Look into every file that is due; return when to look again."""
-    turn_ends = time.monotonic() + TURN_S
-    due = AudioFile.objects.unexamined().filter(examine_at__lte=timezone.now())
-    for audio_file in due.order_by("examine_at", "pk"):
-        if steps.stopping():
-            break
-        if time.monotonic() > turn_ends:
-            return timezone.now()
-        steps.beat()
-        _take(audio_file)
-    later = AudioFile.objects.unexamined().order_by("examine_at")
-    return later.values_list("examine_at", flat=True).first()
+    waiting = AudioFile.objects.unexamined().order_by("examine_at", "pk")
+    due = waiting.filter(examine_at__lte=timezone.now())
+    later = waiting.values_list("examine_at", flat=True)
+    return turns.work_off(due, _take) or later.first()
 
 
-def _take(audio_file: AudioFile) -> None:
+def _take(audio_file: AudioFile) -> bool:
+    """Look into a file, if nobody else does; return whether the store answered."""
     row = AudioFile.objects.unexamined().filter(pk=audio_file.pk, examine_at=audio_file.examine_at)
     in_hand_until = timezone.now() + IN_HAND
     if not row.update(examine_at=in_hand_until, examine_attempts=F("examine_attempts") + 1):
-        return
+        return True
     try:
         _examine(audio_file)
     except (BucketError, ExaminerNotStarted, OSError) as error:
@@ -108,6 +99,8 @@ def _take(audio_file: AudioFile) -> None:
         logger.warning("file %s: no look yet, again in %d s: %s", audio_file.code, again_s, error)
         again = timezone.now() + timedelta(seconds=again_s)
         AudioFile.objects.unexamined().filter(pk=audio_file.pk).update(examine_at=again)
+        return not isinstance(error, BucketUnavailable)
+    return True
 
 
 def _examine(audio_file: AudioFile) -> None:

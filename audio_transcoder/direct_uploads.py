@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import steps
-from audio_transcoder import arrivals, names, uploads
+from audio_transcoder import arrivals, names, turns, uploads
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
 from audio_transcoder.models import AudioFile, Deletion, Upload
 from audio_transcoder.reasons import sentence
@@ -57,8 +57,6 @@ FORM_IDLE = timedelta(seconds=10)
 LONGEST_IDLE = timedelta(hours=1)
 # Whoever has an upload in hand may die; nobody else acts on it before this has passed.
 IN_HAND = timedelta(seconds=60)
-# A store that does not answer is left alone for so long.
-STORE_WAITS = timedelta(seconds=30)
 
 # What people's machines call sound, films, and what they do not know.
 _MEDIA_TYPE = re.compile(
@@ -232,26 +230,8 @@ def abort(upload: Upload) -> None:
 def work_off_due() -> datetime | None:
     """Finish, abort or tidy up every upload that is due; return when to look again."""
     due = Upload.objects.filter(next_step_at__lte=timezone.now()).select_related("owner")
-    unanswered = 0
-    for upload in due.order_by("next_step_at", "pk"):
-        # One without an answer may be that upload's fault, two are the store's.
-        if steps.stopping() or unanswered == 2:
-            break
-        steps.beat()
-        untouched = Upload.objects.filter(pk=upload.pk, next_step_at=upload.next_step_at)
-        in_hand_until = timezone.now() + IN_HAND
-        if not untouched.update(next_step_at=in_hand_until, attempts=F("attempts") + 1):
-            continue
-        try:
-            _work_off(upload)
-        except BucketError as error:
-            logger.warning("upload %s: not done yet: %s", upload.code, error)
-            _look_again(upload, IDLE)
-            unanswered += 1
-    if unanswered == 2:
-        return timezone.now() + STORE_WAITS
-    later = Upload.objects.order_by("next_step_at")
-    return later.values_list("next_step_at", flat=True).first()
+    later = Upload.objects.order_by("next_step_at").values_list("next_step_at", flat=True)
+    return turns.work_off(due.order_by("next_step_at", "pk"), _take) or later.first()
 
 
 # --- Beginning --------------------------------------------------------------------------------
@@ -421,6 +401,21 @@ def _take_in(upload: Upload, info: ObjectInfo) -> AudioFile:
 
 
 # --- The step ---------------------------------------------------------------------------------
+
+
+def _take(upload: Upload) -> bool:
+    """Work on an upload, if nobody else does; return whether the store answered."""
+    untouched = Upload.objects.filter(pk=upload.pk, next_step_at=upload.next_step_at)
+    in_hand_until = timezone.now() + IN_HAND
+    if not untouched.update(next_step_at=in_hand_until, attempts=F("attempts") + 1):
+        return True
+    try:
+        _work_off(upload)
+    except BucketError as error:
+        logger.warning("upload %s: not done yet: %s", upload.code, error)
+        _look_again(upload, IDLE)
+        return False
+    return True
 
 
 def _work_off(upload: Upload) -> None:

@@ -8,7 +8,6 @@ to where uploads lie, writes its rows, and removes it from the intake.
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -25,7 +24,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import steps
-from audio_transcoder import arrivals, keys, uploads
+from audio_transcoder import arrivals, keys, turns, uploads
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
 from audio_transcoder.models import IntakeObject
 from buckets import BucketError, BucketMissing, BucketUnavailable, ObjectInfo, bucket
@@ -38,8 +37,6 @@ State = IntakeObject.State
 # Whoever has an object in hand may die; nobody else takes it before this has passed. A large
 # copy takes the store minutes.
 IN_HAND = timedelta(minutes=10)
-# Seconds of taking in a row; then the other short steps have their turn.
-TURN_S = 10.0
 # An object on S3 appears whole; a file grows while it is written. One that a look has found is
 # taken when it has not changed for so long.
 SETTLES = timedelta(seconds=30)
@@ -186,14 +183,9 @@ def record(rows: Iterable[IntakeObject]) -> None:
 def take_due() -> datetime | None:
     """Take in every object that is due; return when to look again."""
     again = _look_in_time()
-    turn_ends = time.monotonic() + TURN_S
-    for row in IntakeObject.objects.due(timezone.now()):
-        if steps.stopping():
-            break
-        if time.monotonic() > turn_ends:
-            return timezone.now()
-        steps.beat()
-        _take(row)
+    go_on_at = turns.work_off(IntakeObject.objects.due(timezone.now()), _take)
+    if go_on_at is not None:
+        return go_on_at
     later = IntakeObject.objects.filter(next_step_at__isnull=False).order_by("next_step_at")
     next_step_at = later.values_list("next_step_at", flat=True).first()
     return min(again, next_step_at or again)
@@ -216,11 +208,12 @@ def _look_in_time() -> datetime:
 _next_look = datetime.min.replace(tzinfo=UTC)
 
 
-def _take(row: IntakeObject) -> None:
+def _take(row: IntakeObject) -> bool:
+    """Work on an object, if nobody else does; return whether the store answered."""
     claim = IntakeObject.objects.filter(pk=row.pk, next_step_at=row.next_step_at)
     in_hand_until = timezone.now() + IN_HAND
     if not claim.update(next_step_at=in_hand_until, attempts=F("attempts") + 1):
-        return
+        return True
     try:
         if row.state == State.WAITING:
             _bring(row)
@@ -234,6 +227,9 @@ def _take(row: IntakeObject) -> None:
         IntakeObject.objects.filter(pk=row.pk, next_step_at=in_hand_until).update(
             next_step_at=again
         )
+        # A bucket of somebody else's that refuses us answers at once, and holds up nobody.
+        return not isinstance(error, BucketUnavailable)
+    return True
 
 
 def _bring(row: IntakeObject) -> None:

@@ -9,11 +9,11 @@ from django.conf import settings
 from django.utils import timezone
 
 import steps
-from audio_transcoder import keys
+from audio_transcoder import keys, turns
 from audio_transcoder.engines.base import TranscoderError, TranscoderRejected
 from audio_transcoder.models import DeletedJob, Deletion
 from audio_transcoder.transcoder import default_transcoder
-from buckets import Bucket, BucketError, BucketMissing, bucket
+from buckets import Bucket, BucketError, BucketMissing, BucketUnavailable, bucket
 
 logger = logging.getLogger(__name__)
 
@@ -27,30 +27,31 @@ UNANSWERED = timedelta(minutes=2)
 
 def remove_due() -> datetime | None:
     """Remove what every due note names; return when to look again."""
-    for deletion in Deletion.objects.filter(next_step_at__lte=timezone.now()):
-        if steps.stopping():
-            break
-        steps.beat()
-        _take(deletion)
-    later = Deletion.objects.order_by("next_step_at")
-    return later.values_list("next_step_at", flat=True).first()
+    waiting = Deletion.objects.order_by("next_step_at", "pk")
+    due = waiting.filter(next_step_at__lte=timezone.now())
+    later = waiting.values_list("next_step_at", flat=True)
+    return turns.work_off(due, _take) or later.first()
 
 
-def _take(deletion: Deletion) -> None:
+def _take(deletion: Deletion) -> bool:
+    """Work on a note, if nobody else does; return whether the store answered."""
     # An upload takes its own note back when it commits, unless somebody has begun to act on it.
     untouched = Deletion.objects.filter(pk=deletion.pk, attempts=deletion.attempts)
     deletion.attempts += 1
     in_hand_until = timezone.now() + IN_HAND
     if not untouched.update(attempts=deletion.attempts, next_step_at=in_hand_until):
-        return
+        return True
+    has_answered = True
     try:
         is_clear = not _remove_objects(deletion)
     except BucketError as error:
         logger.warning("deletion %s: not done yet: %s", deletion.pk, error)
         is_clear = False
+        has_answered = not isinstance(error, BucketUnavailable)
     for job in deletion.jobs.filter(is_done=False):
         is_clear &= _is_done(job)
     _record(deletion, is_clear)
+    return has_answered
 
 
 def _remove_objects(deletion: Deletion) -> int:
