@@ -210,7 +210,7 @@ def _row(
 
 def _may_be_taken(bucket_name: str, key: str) -> bool:
     """Return whether an object may be meant: nothing of our own making, no folder's mark."""
-    if "\0" in key or len(key) > 1024 or key.endswith("/"):
+    if not intake.is_readable(key):
         return False
     own = tuple(
         f"{place}/" for place in (settings.MEDIAFILES_LOCATION, settings.STATICFILES_LOCATION)

@@ -27,7 +27,7 @@ import steps
 from audio_transcoder import arrivals, keys, turns, uploads
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
 from audio_transcoder.models import IntakeObject
-from buckets import BucketError, BucketMissing, BucketUnavailable, ObjectInfo, bucket
+from buckets import BucketError, BucketMissing, BucketUnavailable, ObjectInfo, bucket, is_key
 from transcode_messages.models import Message
 
 logger = logging.getLogger(__name__)
@@ -99,14 +99,22 @@ def _row(record: Any) -> IntakeObject | None:
 
 
 def _text(value: object) -> str:
-    # Cut to the shortest column; Amazon's own are below 60 characters.
-    return value.strip('"').replace("\0", "")[:200] if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    # JSON can hold half a letter, a column cannot. Cut to the shortest column; Amazon's own are
+    # below 60 characters.
+    whole = value.encode(errors="ignore").decode()
+    return whole.strip('"').replace("\0", "")[:200]
+
+
+def is_readable(key: str) -> bool:
+    """Return whether a row can hold this key, and it is not a mark of a folder."""
+    return is_key(key) and "\0" not in key and not key.endswith("/")
 
 
 def is_dropped(key: str) -> bool:
-    """Return whether an object with this key is for us to take in; a folder's mark is not."""
-    is_text = "\0" not in key and len(key) <= 1024
-    return is_text and key.startswith(prefix()) and not key.endswith("/")
+    """Return whether an object with this key is for us to take in."""
+    return is_readable(key) and key.startswith(prefix())
 
 
 def owner_in(key: str) -> str:

@@ -19,7 +19,7 @@ from buckets.errors import (
 )
 from buckets.folder import FolderBucket
 from buckets.folder_parts import FolderParts
-from buckets.interface import PLAIN, Bucket, Kept, ObjectInfo
+from buckets.interface import PLAIN, Bucket, Kept, ObjectInfo, is_key
 from buckets.parts import Part, Parts, PostForm
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "PostForm",
     "UploadMissing",
     "bucket",
+    "is_key",
     "parts",
     "takes_parts",
 ]

@@ -119,6 +119,7 @@ def test_n22_records_that_are_not_for_us_are_left_out(deliver, settings, caplog)
         record_of("media/intake/alice/", bucket=name, size=0),
         record_of("media/intake/alice/nul\0.wav", bucket=name),
         record_of("media/intake/" + "x" * 2000, bucket=name),
+        record_of("media/intake/alice/" + "\N{MUSICAL SYMBOL G CLEF}" * 300, bucket=name),
         record_of("media/intake/alice/b.wav", bucket=name, eventVersion="3.0"),
         record_of("media/intake/alice/c.wav", bucket=name, eventName="ObjectRemoved:Delete"),
         record_of("media/intake/alice/d.wav", bucket=name, size="5"),
@@ -131,6 +132,15 @@ def test_n22_records_that_are_not_for_us_are_left_out(deliver, settings, caplog)
     ]
     assert deliver({"Records": [*others, ours]}).status_code == 200
     assert [row.key for row in IntakeObject.objects.all()] == ["media/intake/alice/song.wav"]
+
+
+@pytest.mark.parametrize(("member", "count"), [("key", 0), ("eTag", 1), ("sequencer", 1)])
+def test_half_a_letter_in_an_event_is_no_error(deliver, settings, member, count):
+    """JSON has a spelling for it, and no database takes it."""
+    record = record_of("media/intake/alice/song.wav", bucket=settings.MEDIA_BUCKET)
+    record["s3"]["object"][member] = "media/intake/alice/\ud800"
+    assert deliver({"Records": [record]}).status_code == 200
+    assert IntakeObject.objects.count() == count
 
 
 @pytest.mark.parametrize(
