@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.utils import timezone
@@ -118,7 +119,8 @@ def _hash(file: BinaryIO, moved: Callable[[int], object], copy: BinaryIO | None 
 
 def _is_here(owner: AbstractBaseUser, sha256: str, size_bytes: int) -> bool:
     """Return whether ``owner`` has these bytes already, in a row and in the store."""
-    for file in AudioFile.objects.filter(owner=owner, sha256=sha256):
+    # In no order: for one, SQLite would read all files of the person by another index.
+    for file in AudioFile.objects.filter(owner=owner, sha256=sha256).order_by():
         storage = file.mp3_file.storage
         with contextlib.suppress(FileNotFoundError):
             if storage.size(file.mp3_file.name) == size_bytes:
@@ -222,7 +224,9 @@ def _may_be_taken(bucket_name: str, key: str) -> bool:
 def _tokens_here(rows: list[IntakeObject]) -> set[tuple[str, uuid.UUID]]:
     tokens = [row.token for row in rows]
     taken = IntakeObject.objects.filter(token__in=tokens, state=intake.State.TAKEN)
-    files = AudioFile.objects.filter(upload_token__in=tokens)
+    # The index begins with the owner.
+    owners = get_user_model().objects.filter(username__in={row.owner_name for row in rows})
+    files = AudioFile.objects.filter(owner__in=list(owners), upload_token__in=tokens)
     return {
         *taken.values_list("owner_name", "token"),
         *files.values_list("owner__username", "upload_token"),

@@ -172,7 +172,10 @@ def _unknown(rows: list[IntakeObject]) -> list[IntakeObject]:
     # An event that nobody has followed yet has no token.
     told = set(
         IntakeObject.objects.filter(
-            state=State.WAITING, key__in=[row.key for row in rows]
+            # The index begins with the bucket.
+            bucket__in={row.bucket for row in rows},
+            key__in=[row.key for row in rows],
+            state=State.WAITING,
         ).values_list("key", "etag")
     )
     return [row for row in rows if row.token not in known and (row.key, row.etag) not in told]

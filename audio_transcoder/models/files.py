@@ -114,6 +114,8 @@ class AudioFile(models.Model):
         indexes = [
             # The library: one person's files, newest first.
             models.Index(fields=["owner", "-created_at", "-id"], name="audio_file_library"),
+            # The import asks whether its owner has a file's bytes already.
+            models.Index(fields=["owner", "sha256"], name="audio_file_same_bytes"),
             # The step "examine" looks for files that are due.
             models.Index(
                 fields=["examine_at"],

@@ -10,9 +10,10 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from audio_transcoder import steps
-from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
+from audio_transcoder import arrivals, direct_uploads, imports, intake, removal, steps
+from audio_transcoder.models import AudioFile, Deletion, IntakeObject, Rendition, TranscodeJob
 from audio_transcoder.tests.factories import make_person
 from transcode_messages.models import Message
 
@@ -119,3 +120,50 @@ def test_w17_messages_of_thousands_of_files_cost_a_page_little(client):
     client.force_login(person)
     client.get("/audio/")
     assert min(seconds_of(lambda: client.get("/audio/")) for _ in range(3)) < 0.5
+
+
+def plans_of(act) -> list[tuple[str, str]]:
+    """Each query that ``act`` makes, with what SQLite does for it."""
+    with CaptureQueriesContext(connection) as captured:
+        act()
+    plans = []
+    with connection.cursor() as cursor:
+        for query in captured.captured_queries:
+            if query["sql"].startswith("SELECT"):
+                cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+                plans += [(query["sql"], detail) for *_, detail in cursor.fetchall()]
+    return plans
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="these are SQLite's words")
+@pytest.mark.parametrize(
+    "look",
+    [
+        direct_uploads.work_off_due,
+        arrivals.examine_due,
+        intake.take_due,
+        removal.remove_due,
+        lambda: intake._unknown([dropped()]),
+        lambda: imports._tokens_here([dropped()]),
+    ],
+)
+def test_nothing_that_is_asked_again_and_again_reads_a_whole_table(look, monkeypatch):
+    monkeypatch.setattr(intake, "_look_in_time", timezone.now)
+    plans = plans_of(look)
+    assert plans
+    scans = [(sql, plan) for sql, plan in plans if plan.startswith("SCAN")]
+    # The first row of an order is no whole table.
+    first = [(sql, plan) for sql, plan in scans if "USING" in plan and sql.endswith("LIMIT 1")]
+    assert scans == first
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="these are SQLite's words")
+def test_the_bytes_of_a_file_are_found_without_reading_all_files_of_a_person():
+    person = make_person()
+    [(_sql, plan)] = plans_of(lambda: imports._is_here(person, "ab", 1))
+    assert "audio_file_same_bytes" in plan
+
+
+def dropped() -> IntakeObject:
+    token = uuid.uuid4()
+    return IntakeObject(bucket="local", key="a", size_bytes=1, owner_name="ada", token=token)
