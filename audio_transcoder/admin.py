@@ -168,6 +168,8 @@ class StorageAccountAdmin(RowsWrittenByUs):
 
     list_display = ["username", "files", "uploads", "results", "total", "monthly_cost"]
     list_display_links = None
+    # Its address can be written by hand, and by itself it would show the whole row of the person.
+    fields = ["username", "email"]
     search_fields = ["username", "email"]
     show_full_result_count = False
 

@@ -105,3 +105,10 @@ def test_the_ledger_says_who_keeps_how_much_and_what_it_costs(operator, settings
     assert (rows["operator"].files, rows["operator"].total_bytes) == (0, 0)
     assert "2.50 EUR" in page.content.decode()
     assert "0.50 EUR" in page.content.decode()
+
+
+def test_the_ledger_shows_nothing_else_of_a_person(operator):
+    ada = get_user_model().objects.create_user("ada", password="a good one")
+    page = operator.get(reverse("admin:audio_transcoder_storageaccount_change", args=[ada.pk]))
+    assert "ada" in page.content.decode()
+    assert ada.password not in page.content.decode()
