@@ -125,8 +125,7 @@ class FolderBucket:
         classes, encryption and access lists, and every object is private. What is stored is on
         the disk when this returns (``fsync`` of the file and of its folders).
         """
-        if not is_key(key):
-            raise KeyRefused("not the key of an object", bucket=self.name, key=key)
+        self._require_key(key)
         self._make_root()
         with path.open("rb") as source:
             try:
@@ -148,8 +147,7 @@ class FolderBucket:
         origin = source or self
         if not isinstance(origin, FolderBucket):
             raise TypeError("Only a folder can be copied from by a folder.")
-        if not is_key(to_key):
-            raise KeyRefused("not the key of an object", bucket=self.name, key=to_key)
+        self._require_key(to_key)
         self._make_root()
         with origin.open(key) as file:
             if etag and _etag(os.fstat(file.fileno())) != etag:
@@ -474,6 +472,10 @@ class FolderBucket:
             done.result()
 
     # --- Faults -------------------------------------------------------------------------------
+
+    def _require_key(self, key: str) -> None:
+        if not is_key(key):
+            raise KeyRefused("not the key of an object", bucket=self.name, key=key)
 
     def _missing(self, key: str | None) -> ObjectMissing:
         return ObjectMissing("there is no such object", bucket=self.name, key=key)

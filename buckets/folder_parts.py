@@ -23,7 +23,6 @@ from pathlib import Path
 from buckets.errors import (
     BucketDenied,
     BucketUnavailable,
-    KeyRefused,
     ObjectExists,
     ObjectMissing,
     PartsDiffer,
@@ -37,7 +36,7 @@ from buckets.folder import (
     FolderBucket,
     NotLinkable,
 )
-from buckets.interface import ObjectInfo, is_key
+from buckets.interface import ObjectInfo
 from buckets.parts import Part
 
 _ID = re.compile("[0-9a-f]{32}")
@@ -73,8 +72,7 @@ class FolderParts(FolderBucket):
 
     def begin(self, key: str, *, content_type: str, size_bytes: int, part_bytes: int) -> str:
         """See Parts. ``content_type`` is not stored."""
-        if not is_key(key):
-            raise KeyRefused("not the key of an object", bucket=self.name, key=key)
+        self._require_key(key)
         self._make_root()
         upload_id = uuid.uuid4().hex
         head = _HEAD.pack(False, size_bytes, part_bytes, _hash(key))

@@ -405,10 +405,9 @@ class S3Bucket:
         return 0
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """See Bucket. Source: ListObjectsV2."""
-        for page in self._pages("list_objects_v2", prefix):
-            for found in page.get("Contents", ()):
-                yield found["Key"]
+        """See Bucket."""
+        for key, _info in self.entries(prefix):
+            yield key
 
     def delete_prefix(self, prefix: str) -> int:
         """See Bucket. Older versions and parts of unfinished uploads below the prefix go too.
