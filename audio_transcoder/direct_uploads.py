@@ -69,7 +69,7 @@ _ANY_TYPE = "application/octet-stream"
 class Refused(Exception):
     """This is not done; ``reason`` is a code, ``missing`` names parts that are not as they should.
 
-    Reasons beside those of ``audio_transcoder.reasons``: invalid, flood, missing, unknown,
+    Reasons beside those of ``audio_transcoder.reasons``: invalid, missing, unknown,
     size_differs, and what ``upload_views`` adds.
     """
 

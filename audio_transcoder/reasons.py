@@ -13,6 +13,7 @@ SENTENCES: dict[str, str | Promise] = {
     "empty": _("The file is empty. Please choose another file."),
     "too_large": _("The file is larger than {limit}. Please choose a smaller file."),
     "quota": _("Your space or today's number of uploads is used up. Delete something or wait."),
+    "flood": _("Too many uploads at once. Please wait a moment."),
     "not_audio": _("This is not a sound file we know. We take {kinds}."),
     "no_audio": _("There is no sound in this file. Please choose another file."),
     "damaged": _("The file is damaged. Please export it again and upload the new copy."),

@@ -84,7 +84,6 @@ SENTENCES: dict[str, str | Promise] = {
     "no_length": _("The length of the part was not said."),
     "packed": _("Parts are sent as they are, not packed."),
     "busy": _("The same part is being sent from elsewhere."),
-    "flood": _("Too many uploads at once. Please wait a moment."),
     "broken": _("The request cannot be read."),
     "invalid": _("What was said of the file cannot be used. Choose a file and try again."),
     "size_differs": _("The file has changed since the upload began. Please begin again."),

@@ -114,10 +114,9 @@ class UploadAudioFileView(View):
         return self._page(request, form, status=422)
 
     def _too_many(self, request: HttpRequest) -> HttpResponse:
-        message = _("Too many uploads within a minute. Please wait a moment.")
         headers = {"Retry-After": "60"}
         if is_scripted(request):
-            body = {"reason": "flood", "message": message}
+            body = {"reason": "flood", "message": reasons.sentence("flood")}
             return JsonResponse(body, status=429, headers=headers)
         return render(request, "429.html", status=429)
 
