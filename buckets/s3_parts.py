@@ -69,7 +69,8 @@ class S3Parts(S3Bucket):
             raise self._no_upload(key) from error
 
     def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> ObjectInfo:
-        """See Parts. A repeated call finds no upload any more, and the object there.
+        """See Parts. A repeated call finds no upload any more, and the object there; nothing tells
+        it from an object of somebody else's, so ObjectExists is never raised.
 
         Source: CompleteMultipartUpload, If-None-Match; HeadObject.
         """
