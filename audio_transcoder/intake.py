@@ -338,7 +338,7 @@ def _move(row: IntakeObject, owner: AbstractBaseUser, info: ObjectInfo) -> None:
     """
     code = uuid.uuid4()
     media = bucket(settings.MEDIA_BUCKET)
-    to_key = keys.bucket_key(f"uploads/{code}/source")
+    to_key = keys.bucket_key(keys.source_name(code))
     note = uploads.note_of(code)
     try:
         source = bucket(row.bucket)

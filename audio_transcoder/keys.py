@@ -3,7 +3,14 @@
 Engines, events and the API speak of keys; rows hold storage names.
 """
 
+from uuid import UUID
+
 from django.conf import settings
+
+
+def source_name(code: UUID) -> str:
+    """Return the storage name of what was uploaded as the file ``code``."""
+    return f"uploads/{code}/source"
 
 
 def bucket_key(name: str) -> str:

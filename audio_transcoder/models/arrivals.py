@@ -76,7 +76,7 @@ class Upload(models.Model):
 
     @property
     def key(self) -> str:
-        return keys.bucket_key(f"uploads/{self.file_code}/source")
+        return keys.bucket_key(keys.source_name(self.file_code))
 
     @property
     def is_by_form(self) -> bool:

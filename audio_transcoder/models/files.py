@@ -24,7 +24,7 @@ from transcode_messages.models import Message
 
 def source_name(audio_file: AudioFile, _filename: str) -> str:
     """Return the storage name of an upload; nothing of the person's file name is in it."""
-    return f"uploads/{audio_file.code}/source"
+    return keys.source_name(audio_file.code)
 
 
 class AudioFileQuerySet(models.QuerySet["AudioFile"]):
