@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audio_transcoder", "0006_storage_account"),
+        ("audio_transcoder", "0007_runs"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
