@@ -13,12 +13,13 @@ from django.utils import translation
 from django.views import defaults
 
 from audio_transcoder.unavailable import is_machine_path, unavailable
+from buckets import in_a_hurry
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class UnavailableMiddleware:
-    """Answers 503 when a view finds the database or the store unable to serve just now.
+    """Answers 503, and soon, when a view finds the database or the store unable to serve just now.
 
     What goes wrong in a middleware never comes here: that is ``server_error``'s.
     """
@@ -27,7 +28,8 @@ class UnavailableMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+        with in_a_hurry():
+            return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, UnreadablePostError):

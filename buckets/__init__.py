@@ -19,6 +19,7 @@ from buckets.errors import (
 )
 from buckets.folder import FolderBucket
 from buckets.folder_parts import FolderParts
+from buckets.hurry import in_a_hurry
 from buckets.interface import PLAIN, Bucket, Kept, ObjectInfo, is_key
 from buckets.parts import Part, Parts, PostForm
 
@@ -41,6 +42,7 @@ __all__ = [
     "PostForm",
     "UploadMissing",
     "bucket",
+    "in_a_hurry",
     "is_key",
     "parts",
     "takes_parts",

@@ -29,10 +29,12 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectTimeoutError,
     CredentialRetrievalError,
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
+    ReadTimeoutError,
     TokenRetrievalError,
 )
 from django.conf import settings
@@ -49,6 +51,7 @@ from buckets.errors import (
     ObjectExists,
     ObjectMissing,
 )
+from buckets.hurry import is_hurried
 from buckets.interface import LEFTOVER_AGE_S, PLAIN, Bucket, Kept, ObjectInfo, ignore, is_key
 
 logger = logging.getLogger(__name__)
@@ -58,6 +61,10 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 1.0
 READ_TIMEOUT_S = 20.0
 ATTEMPTS = 3
+# In a hurry, and then a call that was waited for in vain is not repeated: a store that takes
+# everything and says nothing costs a page no more than five seconds.
+HURRIED_CONNECT_TIMEOUT_S = 2.0
+HURRIED_READ_TIMEOUT_S = 3.0
 # How often a broken download goes on where it stopped, and a put starts again that S3 answered
 # with 409 because of a delete at the same moment.
 _FETCH_ATTEMPTS = 5
@@ -100,7 +107,7 @@ _DENIED_CODES = {
 _UNAVAILABLE_CODES = {"RequestTimeout", "Throttling", "SlowDown", "BadDigest", "IncompleteBody"}
 
 
-def client_config() -> Config:
+def client_config(*, hurried: bool = False) -> Config:
     """Return how we talk to S3: signature version 4, addressing style, timeouts, retries."""
     options: dict[str, Any] = {}
     if settings.AWS_S3_ENDPOINT_URL:
@@ -110,14 +117,14 @@ def client_config() -> Config:
     return Config(
         signature_version="s3v4",
         s3={"addressing_style": settings.AWS_S3_ADDRESSING_STYLE},
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
+        connect_timeout=HURRIED_CONNECT_TIMEOUT_S if hurried else CONNECT_TIMEOUT_S,
+        read_timeout=HURRIED_READ_TIMEOUT_S if hurried else READ_TIMEOUT_S,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         **options,
     )
 
 
-def client() -> BaseClient:
+def client(*, hurried: bool = False) -> BaseClient:
     """Return this process's S3 client, built at the first call; safe between threads.
 
     Credentials come from boto3's usual places: environment, profile, role.
@@ -128,24 +135,37 @@ def client() -> BaseClient:
         settings.AWS_S3_REGION_NAME,
         settings.AWS_S3_ENDPOINT_URL,
         settings.AWS_S3_ADDRESSING_STYLE,
+        hurried,
     )
 
 
 _building = threading.Lock()
 
 
-def _client(process: int, region: str, endpoint_url: str | None, style: str) -> BaseClient:
+def _client(
+    process: int, region: str, endpoint_url: str | None, style: str, hurried: bool
+) -> BaseClient:
     with _building:
-        return _built_client(process, region, endpoint_url, style)
+        return _built_client(process, region, endpoint_url, style, hurried)
 
 
-@functools.lru_cache(maxsize=4)
-def _built_client(process: int, region: str, endpoint_url: str | None, style: str) -> BaseClient:
+@functools.lru_cache(maxsize=8)
+def _built_client(
+    process: int, region: str, endpoint_url: str | None, style: str, hurried: bool
+) -> BaseClient:
+    config = client_config(hurried=hurried)
     built = boto3.session.Session().client(
-        "s3", region_name=region, endpoint_url=endpoint_url, config=client_config()
+        "s3", region_name=region, endpoint_url=endpoint_url, config=config
     )
     never_overwrite(built)
+    if hurried:
+        built.meta.events.register_first("needs-retry.s3", _wait_once)
     return built
+
+
+def _wait_once(caught_exception: Exception | None = None, **_: Any) -> bool | None:
+    # False: no repetition. None: as the other handlers of botocore's say.
+    return False if isinstance(caught_exception, (ConnectTimeoutError, ReadTimeoutError)) else None
 
 
 def never_overwrite(s3: BaseClient) -> None:
@@ -226,7 +246,7 @@ class S3Bucket:
 
     @property
     def s3(self) -> BaseClient:
-        return self._s3 or client()
+        return self._s3 or client(hurried=is_hurried())
 
     def stat(self, key: str) -> ObjectInfo | None:
         """See Bucket. Source: HeadObject, which does not tell a missing bucket from a
@@ -356,7 +376,8 @@ class S3Bucket:
         for _ in range(_PUT_ATTEMPTS):
             mark = uuid.uuid4().hex
             try:
-                with faults(self.name, key), create_transfer_manager(self.s3, how) as manager:
+                patient = self._s3 or client()
+                with faults(self.name, key), create_transfer_manager(patient, how) as manager:
                     write(manager, mark)
                 return
             except BucketError as error:

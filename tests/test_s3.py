@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,11 +15,13 @@ from playwright.sync_api import Page, Route, expect
 
 from elastic_transcoder.client import client
 from tests import sounds
+from tests.direct import START, DirectUpload
 from tests.faulty_proxy import (
     ALWAYS,
     Exchange,
     FaultyProxy,
     cut_off,
+    hang,
     lie_about_size,
     lose_answer,
     pass_on,
@@ -118,6 +121,63 @@ def test_s1_a_store_that_is_gone_when_the_upload_ends_is_503_and_the_next_try_wo
     assert system.count("audio_transcoder_audiofile") == files
     assert system.objects() == objects
     assert_ready_once(system, person, person.upload(music, ("flac",)))
+
+
+def test_s1_a_store_that_takes_everything_and_says_nothing_is_503_within_five_seconds(
+    system: SystemOnS3, proxy: FaultyProxy, person: Person, music: Path
+):
+    whole, form = DirectUpload(person, 5, sound, fingerprint="same"), small_form(person)
+    parts = whole.send_all()
+    finished = DirectUpload(person, 5, sound)
+    location = finished.complete(finished.send_all()).json()["location"]
+    calls: dict[str, Callable[[], requests.Response]] = {
+        "begin": lambda: person_asks(person, "POST", START, declaration(size=5)),
+        "begin again": lambda: person_asks(
+            person, "POST", START, declaration(size=5, fingerprint="same")
+        ),
+        "list": lambda: whole.ask("GET", whole.path()),
+        "unfinished": lambda: whole.ask("GET", "/audio/uploads/open/"),
+        "complete": lambda: whole.complete(parts),
+        "arrived": lambda: whole.ask("POST", f"/audio/uploads/s3/arrived?key={form}"),
+        "download": lambda: person.get(f"{location}download/original/"),
+        "plain form": lambda: try_to_upload(person, music),
+    }
+    proxy.meet(hang, target=f"/{system.bucket}", times=ALWAYS)
+    with ThreadPoolExecutor(len(calls)) as pool:
+        answers = {name: pool.submit(timed, call) for name, call in calls.items()}
+        assert person.get("/audio/").status_code == 200  # needs no store
+    proxy.heal()
+    for name, answer in answers.items():
+        response, took_s = answer.result()
+        assert response.status_code == 503, (name, response.text)
+        assert "The store does not answer; nothing was saved." in response.text, name
+        assert took_s < 5, (name, took_s)
+    assert whole.complete(parts).status_code == 200
+
+
+def sound(_start: int, size: int) -> bytes:
+    return bytes(size)
+
+
+def declaration(**metadata: object) -> dict[str, object]:
+    return {"filename": "Song.wav", "type": "", "metadata": metadata}
+
+
+def person_asks(person: Person, method: str, path: str, body: object = None) -> requests.Response:
+    url, origin = person.system.url + path, {"Origin": person.system.url}
+    return person.session.request(method, url, headers=origin, json=body, timeout=60)
+
+
+def small_form(person: Person) -> str:
+    """Begin an upload by form; return its key."""
+    path = "/audio/uploads/s3/params?filename=Small.wav&type=audio/wav&metadata[size]=5"
+    return person_asks(person, "GET", path).json()["fields"]["key"]
+
+
+def timed(call: Callable[[], requests.Response]) -> tuple[requests.Response, float]:
+    began = time.monotonic()
+    response = call()
+    return response, time.monotonic() - began
 
 
 def test_s2_a_store_that_fails_after_some_parts_is_503_and_keeps_no_part(

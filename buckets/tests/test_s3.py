@@ -16,6 +16,7 @@ import buckets.s3
 from buckets import BucketDenied, BucketMissing, BucketUnavailable, Kept, ObjectExists
 from buckets.tests.s3_server import REGION
 from tests.faulty_proxy import (
+    ALWAYS,
     cut_off,
     hang,
     internal_error,
@@ -24,6 +25,7 @@ from tests.faulty_proxy import (
     reset,
     say,
     slow_down,
+    throttle,
 )
 from tests.system import wait_for
 
@@ -334,6 +336,36 @@ def test_s1_a_store_that_hangs_is_given_up(bucket, s3, monkeypatch, small, metho
     finally:
         buckets.s3._built_client.cache_clear()
     assert not (tmp_path / "fetched").exists()
+
+
+@pytest.mark.parametrize("fault", [hang, slow_down], ids=["hangs", "says so"])
+def test_s1_in_a_hurry_a_store_is_not_waited_for_twice(bucket, s3, monkeypatch, small, fault):
+    put(bucket, "song.wav", small)
+    monkeypatch.setattr(buckets.s3, "HURRIED_READ_TIMEOUT_S", 0.3)
+    buckets.s3._built_client.cache_clear()
+    s3.proxy.requests.clear()
+    s3.proxy.meet(fault, "HEAD", times=ALWAYS)
+    try:
+        with buckets.in_a_hurry(), pytest.raises(BucketUnavailable):
+            bucket.stat("song.wav")
+    finally:
+        s3.proxy.heal()
+        buckets.s3._built_client.cache_clear()
+    attempts = len(s3.proxy.asked("HEAD"))
+    assert attempts == (1 if fault is hang else buckets.s3.ATTEMPTS)
+
+
+def test_s1_an_object_is_sent_with_patience_even_in_a_hurry(bucket, s3, monkeypatch, small):
+    monkeypatch.setattr(buckets.s3, "HURRIED_READ_TIMEOUT_S", 0.01)
+    buckets.s3._built_client.cache_clear()
+    s3.proxy.meet(throttle(20), "PUT")  # a quarter of a second for the five bytes
+    try:
+        with buckets.in_a_hurry():
+            put(bucket, "song.wav", small)
+    finally:
+        buckets.s3._built_client.cache_clear()
+    assert len(s3.proxy.asked("PUT", "song.wav")) == 1
+    assert bucket.stat("song.wav").size_bytes == 5
 
 
 @on_radosgw
