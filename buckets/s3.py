@@ -214,6 +214,8 @@ def faults(bucket: str, key: str | None = None) -> Iterator[None]:
         raise BucketDenied("there are no credentials", bucket=bucket, key=key) from error
     except ParamValidationError as error:  # keys were looked at before
         raise BucketMissing("not the name of a bucket", bucket=bucket, key=key) from error
+    except KeyError as error:  # who says less than S3 always does is another, or has broken off
+        raise BucketUnavailable(f"an answer without {error}", bucket=bucket, key=key) from error
     except (BotoCoreError, urllib3.exceptions.HTTPError) as error:
         kind = type(error).__name__  # its text can hold the whole signed request
         raise BucketUnavailable(f"no answer ({kind})", bucket=bucket, key=key) from error
@@ -254,13 +256,14 @@ class S3Bucket:
         head = self._head(key) if is_key(key) else None
         if head is None:
             return None
-        return ObjectInfo(
-            size_bytes=head["ContentLength"],
-            modified_at=head["LastModified"].astimezone(UTC),
-            content_type=head.get("ContentType"),
-            etag=head.get("ETag", "").strip('"'),
-            metadata=head.get("Metadata", {}),
-        )
+        with faults(self.name, key):
+            return ObjectInfo(
+                size_bytes=head["ContentLength"],
+                modified_at=head["LastModified"].astimezone(UTC),
+                content_type=head.get("ContentType"),
+                etag=head.get("ETag", "").strip('"'),
+                metadata=head.get("Metadata", {}),
+            )
 
     def open(self, key: str) -> BinaryIO:
         """See Bucket. The stream can be read once, from the beginning. Source: GetObject."""

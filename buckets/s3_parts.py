@@ -33,7 +33,7 @@ class S3Parts(S3Bucket):
             begun = self.s3.create_multipart_upload(
                 Bucket=self.name, Key=key, ContentType=content_type
             )
-        return begun["UploadId"]
+            return begun["UploadId"]
 
     def url(self, key: str, upload_id: str, number: int, size_bytes: int, *, expires_s: int) -> str:
         """See Parts. The size is a signed header, which browsers set by themselves.

@@ -355,6 +355,15 @@ def test_s1_in_a_hurry_a_store_is_not_waited_for_twice(bucket, s3, monkeypatch, 
     assert attempts == (1 if fault is hang else buckets.s3.ATTEMPTS)
 
 
+def test_s1_a_store_that_leaves_out_what_s3_always_says_is_unavailable(bucket, s3):
+    s3.proxy.meet(say("200 OK", b""), "HEAD")
+    with pytest.raises(BucketUnavailable):
+        bucket.stat("song.wav")
+    s3.proxy.meet(say("200 OK", b"<Nothing/>"), "POST", "uploads")
+    with pytest.raises(BucketUnavailable):
+        buckets.parts(bucket.name).begin("a", content_type="", size_bytes=1, part_bytes=1)
+
+
 def test_s1_an_object_is_sent_with_patience_even_in_a_hurry(bucket, s3, monkeypatch, small):
     monkeypatch.setattr(buckets.s3, "HURRIED_READ_TIMEOUT_S", 0.01)
     buckets.s3._built_client.cache_clear()
