@@ -13,6 +13,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 
 from audio_transcoder import reasons
+from audio_transcoder.logged import without_token
 from buckets import BucketDenied, BucketMissing, BucketUnavailable
 from sound.examination import ExaminerNotStarted
 
@@ -43,19 +44,20 @@ def unavailable(request: HttpRequest, error: BaseException | None) -> HttpRespon
     A page for people, for machines JSON with a ``message`` as the API's errors have
     (API 2012-09-25, "Handling errors"); both with Retry-After in seconds.
     """
+    path = without_token(request.path)
     if _is_of_the_database(error):
-        logger.warning("503 %s %s: database: %s", request.method, request.path, error)
+        logger.warning("503 %s %s: database: %s", request.method, path, error)
         sentence = _("The site is too busy just now; nothing was saved. Try again in a moment.")
         return _answer(request, sentence, DATABASE_AGAIN_S)
     if isinstance(error, ExaminerNotStarted):
-        logger.error("503 %s %s: no look at files: %s", request.method, request.path, error)
+        logger.error("503 %s %s: no look at files: %s", request.method, path, error)
         sentence = _("The site cannot look at files just now; nothing was saved. Try again soon.")
         return _answer(request, sentence, STORE_AGAIN_S)
     is_for_operators = isinstance(error, (BucketDenied, BucketMissing)) or _is_full_disk(error)
     if not is_for_operators and not isinstance(error, BucketUnavailable):
         return None
     level = logging.ERROR if is_for_operators else logging.WARNING
-    logger.log(level, "503 %s %s: storage: %s", request.method, request.path, error)
+    logger.log(level, "503 %s %s: storage: %s", request.method, path, error)
     return _answer(request, reasons.sentence(REASON), STORE_AGAIN_S)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 import socket
 import time
 from datetime import timedelta
@@ -13,6 +12,8 @@ from django.conf import settings
 from gunicorn import util
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import _DEFER, TConn, ThreadWorker
+
+from audio_transcoder.logged import without_token
 
 # Below these a body may take hours to arrive; whatever else is sent to us is short.
 UPLOAD_PATHS = ("/audio/upload/", "/audio/uploads/parts/", "/audio/uploads/forms/")
@@ -67,6 +68,24 @@ class Connection(TConn):
 class PatientWorker(ThreadWorker):
     """Serves people at their normal speed while others dawdle."""
 
+    def load_wsgi(self) -> None:
+        """Load the application; an answer of it with ``Connection: close`` ends the connection.
+
+        gunicorn ignores the header, and would read what a refused request still sends.
+        """
+        super().load_wsgi()
+        application = self.wsgi
+
+        def closing(environ: dict[str, Any], start_response: Any) -> Any:
+            def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+                if ("Connection", "close") in headers:
+                    start_response.__self__.force_close()
+                return start_response(status, headers, *error)
+
+            return application(environ, start)
+
+        self.wsgi = closing
+
     def accept(self, listener: socket.socket) -> None:
         """As ThreadWorker's, with our socket and connection."""
         try:
@@ -98,12 +117,6 @@ class PatientWorker(ThreadWorker):
         return super().handle_request(request, connection)
 
 
-# Confirming an address, setting a new password and sending a part have their token in the path.
-_TOKEN = re.compile(
-    r"^(/accounts/(?:confirm-email|password/reset/key)/|/audio/uploads/(?:parts|forms)/)[^/]+"
-)
-
-
 class AccessLogger(Logger):
     """One line for each request, without anything that opens a door.
 
@@ -125,7 +138,7 @@ class AccessLogger(Logger):
         authorization = environ.get("HTTP_AUTHORIZATION", "")
         return {
             **super().atoms(response, request, environ, request_time),
-            "path": _TOKEN.sub(r"\1...", path).encode("ascii", "backslashreplace").decode(),
+            "path": without_token(path).encode("ascii", "backslashreplace").decode(),
             "key": call.get("key", "-").encode("unicode_escape").decode(),
             "operation": call.get("operation", "-"),
             "request_id": call.get("request_id", "-"),
