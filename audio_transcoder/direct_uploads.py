@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import F
@@ -23,13 +24,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import steps
-from audio_transcoder import arrivals, names, turns, uploads
+from audio_transcoder import arrivals, keys, names, turns, uploads
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
 from audio_transcoder.models import AudioFile, Deletion, Upload
 from audio_transcoder.reasons import sentence
 from buckets import (
     BucketError,
+    ObjectExists,
     ObjectInfo,
+    ObjectMissing,
     Part,
     PartsDiffer,
     PostForm,
@@ -145,7 +148,11 @@ def begin(owner: AbstractBaseUser, said: Declared) -> tuple[Upload, list[Part]]:
         size_bytes=said.size_bytes,
         part_bytes=upload.part_bytes,
     )
-    upload.save(force_insert=True)
+    try:
+        _insert(upload, said)
+    except Refused:
+        parts(settings.MEDIA_BUCKET).abort(upload.key, upload.store_id)
+        raise
     return upload, []
 
 
@@ -157,12 +164,12 @@ def begin_by_form(owner: AbstractBaseUser, said: Declared) -> tuple[Upload, Post
     _require_room(owner, said)
     upload = _row(owner, said, next_step_at=timezone.now() + FORM_IDLE)
     form = parts(settings.MEDIA_BUCKET).form(
-        upload.key,
+        upload.form_key,
         size_bytes=said.size_bytes,
         content_type=said.media_type,
         expires_s=ADDRESS_LIFE_S,
     )
-    upload.save(force_insert=True)
+    _insert(upload, said)
     return upload, form
 
 
@@ -218,13 +225,14 @@ def finish(upload: Upload, told: Mapping[int, str] | None = None) -> AudioFile:
         raise Refused("quota") from error
 
 
-def abort(upload: Upload) -> None:
-    """End an open upload; the step removes what the store has of it."""
+def abort(upload: Upload) -> bool:
+    """End an upload; the step removes what the store has of it. Return whether it was open."""
     now = timezone.now()
     with transaction.atomic():
         row = Upload.objects.unfinished().filter(pk=upload.pk)
-        row.update(aborted_at=now, next_step_at=now, attempts=0)
+        was_open = row.update(aborted_at=now, next_step_at=now, attempts=0) == 1
         steps.nudge("uploads")
+    return was_open
 
 
 def work_off_due() -> datetime | None:
@@ -265,6 +273,15 @@ def _require_room(owner: AbstractBaseUser, said: Declared) -> None:
         uploads.check_quota(owner, said.size_bytes, coming=coming)
     except uploads.OverQuota as error:
         raise Refused("quota") from error
+
+
+def _insert(upload: Upload, said: Declared) -> None:
+    """Write the row if there is still room, however many begin at the same moment."""
+    with transaction.atomic():
+        # Of one person one after the other: each sees the others' uploads.
+        list(get_user_model().objects.select_for_update().filter(pk=upload.owner_id))
+        _require_room(upload.owner, said)
+        upload.save(force_insert=True)
 
 
 def _row(owner: AbstractBaseUser, said: Declared, *, next_step_at: datetime) -> Upload:
@@ -336,7 +353,22 @@ def _token(value: object) -> uuid.UUID | None:
 
 
 def _object_of_form(upload: Upload) -> ObjectInfo:
-    info = bucket(settings.MEDIA_BUCKET).stat(upload.key)
+    media = bucket(settings.MEDIA_BUCKET)
+    info = media.stat(upload.key)
+    if info is not None:
+        return info
+    arrived = media.stat(upload.form_key)
+    if arrived is None:
+        raise Refused("missing", missing=[1])
+    if arrived.size_bytes != upload.size_bytes:
+        return arrived
+    try:
+        media.copy(upload.form_key, upload.key, etag=arrived.etag)
+    except ObjectExists:  # somebody else finishes it
+        pass
+    except ObjectMissing as error:  # the form was used again in between
+        raise Refused("missing", missing=[1]) from error
+    info = media.stat(upload.key)
     if info is None:
         raise Refused("missing", missing=[1])
     return info
@@ -460,10 +492,14 @@ def _tidy_up(upload: Upload) -> None:
 
 
 def _note_removal(upload: Upload) -> None:
-    """Have the object removed, unless there is a file that it belongs to."""
-    if not AudioFile.objects.filter(code=upload.file_code).exists():
-        Deletion.objects.create(prefixes=[f"uploads/{upload.file_code}/"])
-        steps.nudge("delete")
+    """Have the object removed, unless there is a file that it belongs to; and what a form put."""
+    prefix = f"uploads/{upload.file_code}/"
+    if AudioFile.objects.filter(code=upload.file_code).exists():
+        if not upload.is_by_form:
+            return
+        prefix = keys.storage_name(upload.form_key)
+    Deletion.objects.create(prefixes=[prefix])
+    steps.nudge("delete")
 
 
 def _tell(upload: Upload, reason: str) -> None:

@@ -93,7 +93,7 @@ FLOOD_AGAIN_S = 60
 _CHUNK_BYTES = 256 * 1024
 _OPEN_SHOWN = 25
 _PART_SALT, _FORM_SALT = "upload-part", "upload-form"
-_KEY = re.compile(r"uploads/([0-9a-f-]{36})/source")
+_KEY = re.compile(r"uploads/([0-9a-f-]{36})/(?:source|arriving)")
 
 
 def for_scripts(*methods: str, changes: bool = False) -> Callable:
@@ -118,7 +118,11 @@ def for_scripts(*methods: str, changes: bool = False) -> Callable:
                     raise Refused("foreign")
                 return view(request, *args, **kwargs)
             except Refused as refusal:
-                return _refused(refusal, allow=methods)
+                response = _refused(refusal, allow=methods)
+                length = request.META.get("CONTENT_LENGTH") or ""
+                if length.isdecimal() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+                    _leave_unread(request, response)
+                return response
 
         return guarded
 
@@ -150,9 +154,10 @@ def one(request: HttpRequest, code: str) -> HttpResponse:
     """GET: the parts that the store has, ``[{PartNumber, ETag, Size}]``. DELETE: abort, 204."""
     upload = _own(request, code)
     if request.method == "DELETE":
+        if not direct_uploads.abort(upload):
+            upload.refresh_from_db(fields=["finished_at"])
         if upload.finished_at is not None:
             raise Refused("finished")
-        direct_uploads.abort(upload)
         return HttpResponse(status=204)
     if upload.finished_at is not None:
         # Whoever missed the end goes on to it, and learns where the file is.
@@ -261,8 +266,7 @@ def for_signed(method: str) -> Callable:
                 return view(request, token)
             except Refused as refusal:
                 response = _refused(refusal, allow=[method])
-                if request.META.get("SERVER_SOFTWARE", "").startswith("gunicorn"):
-                    response["Connection"] = "close"  # else it reads the rest of the body
+                _leave_unread(request, response)
                 return response
 
         return guarded
@@ -450,7 +454,7 @@ def _own(request: HttpRequest, code: str) -> Upload:
     """Return this person's upload, if the key in the address is its own, too."""
     own = Upload.objects.filter(owner=request.user).select_related("audio_file", "owner")
     upload = own.filter(code=_uuid(code)).first()
-    if upload is None or request.GET.get("key") != upload.key:
+    if upload is None or request.GET.get("key") not in (upload.key, upload.form_key):
         raise Refused("unknown")
     return upload
 
@@ -470,6 +474,12 @@ def _listing(stored: Sequence[Part]) -> list[dict[str, object]]:
 
 def _arrived(upload: Upload, location: str) -> HttpResponse:
     return JsonResponse({"location": location, "key": upload.key, "bucket": ""})
+
+
+def _leave_unread(request: HttpRequest, response: HttpResponse) -> None:
+    """Let the connection end with this answer, without the rest of the body."""
+    if request.META.get("SERVER_SOFTWARE", "").startswith("gunicorn"):
+        response["Connection"] = "close"  # else it is read before the next request
 
 
 def _refused(refusal: Refused, allow: Sequence[str]) -> HttpResponse:

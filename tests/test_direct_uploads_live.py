@@ -109,6 +109,19 @@ def test_u6_a_part_may_take_longer_than_other_requests(tmp_path: Path):
         system.stop()
 
 
+@pytest.mark.end_to_end
+def test_a_refused_body_is_not_waited_for_and_the_next_request_is_answered(
+    system: System, person: Person
+):
+    headers = {"Origin": system.url, "Content-Type": "application/json"}
+    for _ in range(5):
+        answer = person.session.post(
+            system.url + START, data=b"{" + bytes(MIB), headers=headers, timeout=20
+        )
+        assert (answer.status_code, answer.headers["Connection"]) == (413, "close")
+        assert person.get("/audio/uploads/open/").json() == []
+
+
 def drip(connection: http.client.HTTPConnection, body: bytes) -> None:
     """Send a byte every half second."""
     for byte in body:

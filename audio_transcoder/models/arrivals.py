@@ -79,6 +79,12 @@ class Upload(models.Model):
         return keys.bucket_key(keys.source_name(self.file_code))
 
     @property
+    def form_key(self) -> str:
+        """Where a form of S3's puts the file; it is used as often as somebody likes, so what lies
+        there is copied before it is believed."""
+        return keys.bucket_key(f"uploads/{self.file_code}/arriving")
+
+    @property
     def is_by_form(self) -> bool:
         return not self.store_id
 

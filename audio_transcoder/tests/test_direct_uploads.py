@@ -28,7 +28,9 @@ from audio_transcoder import direct_uploads, reasons, removal, steps, upload_vie
 from audio_transcoder.models import AudioFile, Deletion, Upload
 from audio_transcoder.tests.factories import make_person
 from buckets import BucketUnavailable
+from buckets.folder_parts import FolderParts
 from buckets.tests.s3_server import ON_S3
+from tests.faulty_proxy import refuse
 from transcode_messages.models import Message
 
 pytest_plugins = ["buckets.tests.s3_server"]
@@ -402,6 +404,45 @@ def test_u25_a_form_that_is_replayed_writes_nothing_over(script):
     assert stored(AudioFile.objects.get()) == b"sound"
 
 
+def test_u25_a_form_of_s3_that_is_replayed_changes_no_file(script, s3):
+    form = by_form(script, b"sound")
+    url = f"/audio/uploads/s3/arrived?{urlencode({'key': form['fields']['key']})}"
+    assert post_form(form, b"sound").status_code == 201
+    assert script.post(url, {}).status_code == 200
+    assert post_form(form, b"other").status_code == 201  # S3 writes over
+    assert script.post(url, {}).status_code == 200
+    assert stored(AudioFile.objects.get()) == b"sound"
+    assert is_only_source_left(s3)
+    assert post_form(form, b"again").status_code == 201
+    long_ago = timezone.now() - Upload.KEPT_FOR  # a real server heeds no clock of a test's
+    Upload.objects.update(finished_at=long_ago, next_step_at=long_ago)
+    steps.finish_uploads()
+    assert not Upload.objects.exists()
+    assert is_only_source_left(s3)
+
+
+def is_only_source_left(s3):
+    removal.remove_due()
+    keys = buckets.bucket(s3.bucket).keys("")
+    return [key.rpartition("/")[2] for key in keys] == ["source"]
+
+
+def test_u25_a_form_that_is_used_again_while_its_file_is_taken_is_not_mixed_up(script, s3):
+    form = by_form(script, b"sound")
+    url = f"/audio/uploads/s3/arrived?{urlencode({'key': form['fields']['key']})}"
+    post_form(form, b"sound")
+
+    def post_another(exchange):
+        # The condition of the copy is not every server's: as Amazon answers.
+        post_form(form, b"other")
+        return refuse("412 Precondition Failed", "PreconditionFailed")(exchange)
+
+    s3.proxy.meet(post_another, "PUT", "/source", times=3)
+    assert refusal(script.post(url, {})) == (409, "missing")
+    assert script.post(url, {}).status_code == 200
+    assert stored(AudioFile.objects.get()) == b"other"
+
+
 @pytest.mark.parametrize(
     ("content", "status"), [(b"four", 400), (b"sixsix", 400), (bytes(100_000), 413), (b"", 400)]
 )
@@ -504,6 +545,21 @@ def test_a_page_aborts_as_often_as_it_likes(script, kind_with_parts, sound):
 
 
 # --- Who, and how much ------------------------------------------------------------------------
+
+
+def test_w15_an_abort_that_comes_after_the_end_says_so(script, monkeypatch):
+    upload = script.begin().json()
+    parts = script.send_all(upload, b"sound")
+    abort = direct_uploads.abort
+
+    def abort_too_late(row):
+        assert script.complete(upload, parts).status_code == 200
+        return abort(row)
+
+    monkeypatch.setattr(direct_uploads, "abort", abort_too_late)
+    answer = script.client.delete(script.at(upload), headers=HERE)
+    assert refusal(answer) == (409, "finished")
+    assert stored(AudioFile.objects.get()) == b"sound"
 
 
 def test_uploads_of_others_are_not_there(script, sound):
@@ -635,6 +691,21 @@ def test_u23_a_used_up_quota_is_422_and_unfinished_uploads_count(script, setting
     assert script.begin(6).status_code == 200
 
 
+def test_u23_of_two_that_begin_at_once_one_gets_the_last_place(script, settings, monkeypatch):
+    settings.QUOTA_FILES = 1
+    begin = FolderParts.begin
+
+    def begin_after_another(*arguments, **named):
+        monkeypatch.setattr(FolderParts, "begin", begin)
+        assert script.begin().status_code == 200
+        return begin(*arguments, **named)
+
+    monkeypatch.setattr(FolderParts, "begin", begin_after_another)
+    assert refusal(script.begin()) == (422, "quota")
+    left = site.BUCKETS_DIR / "local" / "%parts"
+    assert {path.stem for path in left.iterdir()} == {Upload.objects.get().store_id}
+
+
 def test_u23_a_quota_that_is_used_up_meanwhile_ends_the_upload(script, settings):
     upload = script.begin(5).json()
     parts = script.send_all(upload, b"sound")
@@ -675,6 +746,21 @@ def test_s1_a_store_that_is_down_is_503_in_json_and_leaves_no_row(script, monkey
     assert refusal(answer) == (503, "storage_down")
     assert answer["Retry-After"]
     assert not Upload.objects.exists()
+
+
+def test_d11_a_store_that_is_down_writes_no_address_of_a_part_into_the_log(
+    script, monkeypatch, caplog
+):
+    upload = script.begin().json()
+    url = script.client.get(script.at(upload, "/1")).json()["url"]
+
+    def full(*_arguments):
+        raise BucketUnavailable("no space", bucket="local")
+
+    monkeypatch.setattr(FolderParts, "write", full)
+    assert Client().put(url, b"sound", content_type="audio/wav").status_code == 503
+    assert "503 PUT /audio/uploads/parts/.../" in caplog.text
+    assert url not in caplog.text
 
 
 def test_s3_the_step_comes_again_when_the_store_is_down(script, monkeypatch, sound):
