@@ -7,6 +7,7 @@ is not below ``uploads/``, ``renditions/`` or ``variants/`` is somebody else's a
 from __future__ import annotations
 
 import itertools
+import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -28,10 +30,19 @@ from transcode_messages.models import Message
 
 # Younger objects may belong to rows that are still to be committed.
 YOUNG = timedelta(days=1)
-_KINDS = ("uploads", "renditions", "variants")
+# The names of all that we store; a folder's mark, as consoles make them, is none of ours.
+_OURS = re.compile(
+    r"uploads/(?P<upload>[^/]+)/(?:source|arriving)|renditions/(?P<result>[^/]+)/[^/]+/.*[^/]"
+    r"|variants/(?P<variant>[^/]+)/.*[^/]",
+    re.DOTALL,
+)
 _ROWS_AT_ONCE = 500
 _OBJECTS_AT_ONCE = 50  # of one deletion, which the step works off whole
 _Item = TypeVar("_Item")
+
+
+class NotOurs(Exception):
+    """The store has nothing of what the rows name, so it is another one, or not there just now."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,6 @@ class Litter:
     """What was found. ``files`` have lost their original, ``renditions`` their object."""
 
     objects_seen: int = 0
-    own: int = 0  # objects of our making
     foreign: int = 0  # objects that are not of our making
     orphans: list[Orphan] = field(default_factory=list)
     renditions: list[Rendition] = field(default_factory=list)
@@ -62,18 +72,21 @@ def find(seen: Callable[[int], object] = lambda count: None) -> Litter:
     """List the whole media location and compare it with the rows; nothing is changed.
 
     ``seen`` is called with the number of objects since its last call. Memory grows with the
-    number of objects, some 200 bytes each. Raises BucketError, BucketMissing where there are files:
-    a bucket that is not there has not lost them.
+    number of objects, some 200 bytes each. Raises BucketError, and NotOurs: a disk that is not
+    mounted, or a wrong name in the settings, must not count as the loss of every file.
     """
     began = timezone.now()
     media = bucket(settings.MEDIA_BUCKET)
     litter = Litter()
     names = _listed(media, litter, seen)
+    if not names and _files(began).exists():
+        raise NotOurs
     for some in _some(names):
         litter.orphans += _orphans(media, {code: names[code] for code in some}, began)
     stored = set(itertools.chain.from_iterable(names.values()))
+    files = _files(began).iterator(_ROWS_AT_ONCE)
     litter.renditions = [*_without_object(media, _complete_renditions(began), "file", stored)]
-    litter.files = [*_without_object(media, _files(began), "mp3_file", stored)]
+    litter.files = [*_without_object(media, files, "mp3_file", stored)]
     return litter
 
 
@@ -104,21 +117,20 @@ def _listed(
             seen(1)
             litter.objects_seen += 1
             name = keys.storage_name(key)
-            kind, _slash, rest = name.partition("/")
-            code = _code(rest.partition("/")[0])
-            # A name that ends with a slash is a mark of a folder, which consoles make.
-            if kind in _KINDS and code is not None and not name.endswith("/"):
+            code = _code_in(name)
+            if code is not None:
                 names[code].append(name)
-                litter.own += 1
-            elif kind != "intake":  # those wait to be taken in
+            elif not name.startswith("intake/"):  # those wait to be taken in
                 litter.foreign += 1
-    except BucketMissing:
-        if AudioFile.objects.exists():
-            raise
+    except BucketMissing:  # nothing was ever stored
+        pass
     return names
 
 
-def _code(text: str) -> uuid.UUID | None:
+def _code_in(name: str) -> uuid.UUID | None:
+    """Return the code of the file that an object of this name belongs to, None if not ours."""
+    found = _OURS.fullmatch(name)
+    text = found[found.lastgroup] if found and found.lastgroup else ""
     try:
         code = uuid.UUID(text)
     except ValueError:
@@ -133,31 +145,36 @@ def _some(items: Iterable[_Item], count: int = _ROWS_AT_ONCE) -> Iterator[list[_
 
 
 def _orphans(media: Bucket, names: dict[uuid.UUID, list[str]], began: datetime) -> Iterator[Orphan]:
-    # Asked before the files: one that arrives in between is in either answer. S3 dates an object
-    # that came in parts from when the first of them was asked for, so its age says nothing.
-    coming = Upload.objects.unfinished().filter(file_code__in=names)
-    coming_codes = set(coming.values_list("file_code", flat=True))
-    files = AudioFile.objects.filter(code__in=names)
-    known = set(files.values_list("mp3_file", flat=True))
-    known |= set(Rendition.objects.filter(audio_file__in=files).values_list("file", flat=True))
-    owners = set(files.values_list("code", flat=True))
+    # What vouches for an object until its rows are there is read before them: an upload that
+    # ends in between is seen as the one or as the other.
     going = _prefixes_of_deletions()
+    coming = set(
+        Upload.objects.unfinished().filter(file_code__in=names).values_list("file_code", flat=True)
+    )
+    known: dict[uuid.UUID, list[str]] = defaultdict(list)
+    for code, name in _names_in_rows(names):
+        known[code].append(name)
     for code, stored in names.items():
-        if code in coming_codes:
-            continue
-        # Variants are made on demand: they are their file's as long as it is there.
-        kept = [
-            name
-            for name in stored
-            if name in known or (name.startswith("variants/") and code in owners)
-        ]
-        for name in set(stored).difference(kept):
-            # What goes takes everything with it whose name goes on.
-            if name.startswith(going) or any(other.startswith(name) for other in kept):
+        for name in stored:
+            # Variants are made on demand: they are their file's as long as it is there.
+            is_variant = name.startswith("variants/") and code in known
+            if code in coming or is_variant or name.startswith(going):
+                continue
+            # A deletion takes what begins with the name, so that must be nobody's either.
+            if any(one.startswith(name) for one in known.get(code, ())):
                 continue
             info = media.stat(keys.bucket_key(name))
             if info is not None and began - info.modified_at > YOUNG:
                 yield Orphan(name, info)
+
+
+def _names_in_rows(codes: Iterable[uuid.UUID]) -> Iterator[tuple[uuid.UUID, str]]:
+    """Return what the rows of these files name, each with the code of its file."""
+    files = AudioFile.objects.filter(code__in=codes)
+    results = Rendition.objects.filter(audio_file__in=files)
+    return itertools.chain(
+        files.values_list("code", "mp3_file"), results.values_list("audio_file__code", "file")
+    )
 
 
 def _prefixes_of_deletions() -> tuple[str, ...]:
@@ -173,9 +190,8 @@ def _complete_renditions(began: datetime) -> Iterator[Rendition]:
     return complete.select_related("audio_file__owner").iterator(_ROWS_AT_ONCE)
 
 
-def _files(began: datetime) -> Iterator[AudioFile]:
-    older = AudioFile.objects.filter(created_at__lt=began)
-    return older.select_related("owner").iterator(_ROWS_AT_ONCE)
+def _files(began: datetime) -> QuerySet[AudioFile]:
+    return AudioFile.objects.filter(created_at__lt=began).select_related("owner")
 
 
 def _without_object(media: Bucket, rows: Iterator, field_name: str, stored: set[str]) -> Iterator:
@@ -191,7 +207,8 @@ def _give_up(audio_file: AudioFile) -> bool:
     with transaction.atomic():
         if audio_file.renditions.filter(status=TranscodeJob.Status.COMPLETE).exists():
             return False
-        AudioFile.objects.filter(pk=audio_file.pk).remove()
+        if not AudioFile.objects.filter(pk=audio_file.pk).remove():
+            return True  # its owner has deleted it meanwhile, and needs no word
         text = _("Your file {name} is no longer in the store. Please upload it again.")
         Message.objects.tell(
             audio_file.owner,

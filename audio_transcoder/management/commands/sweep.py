@@ -26,17 +26,17 @@ class Command(BaseCommand):
                 found = litter.find(bar.update)
         except BucketError as error:
             raise CommandError(f"The store cannot be listed: {error}") from error
+        except litter.NotOurs as error:
+            raise CommandError(
+                "The store has nothing of any file here. Is it the right bucket and "
+                "MEDIAFILES_LOCATION, and is the disk mounted? Nothing was removed."
+            ) from error
         self._list(found)
         if not (found.orphans or found.renditions or found.files):
             return
         if not delete:
             self.stdout.write("Nothing was removed; --delete removes all of this.")
             return
-        if found.files and not found.own:
-            raise CommandError(
-                "Nothing was removed: the store has no object of ours, so it may be another one "
-                "than the rows speak of. Look at the bucket's name and location."
-            )
         kept = litter.remove(found)
         self.stdout.write("Removed; the objects go with the next step.")
         for file in kept:
