@@ -17,6 +17,10 @@ from typing import Protocol
 
 from audio_transcoder.formats import Format
 
+# What it raises to read an answer that is none of the API's: half a document, or what a proxy
+# between us and the engine writes.
+UNREADABLE = (AttributeError, KeyError, TypeError, ValueError)
+
 
 class TranscoderError(Exception):
     """Anything that an engine call can end with other than its answer."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 from audio_transcoder import reasons
 from audio_transcoder.engines.base import (
+    UNREADABLE,
     Clip,
     JobReport,
     OutputReport,
@@ -125,7 +127,7 @@ class ElasticTranscoder:
             "UserMetadata": {OUR_ID: our_id},
         }
         try:
-            response = self._call(lambda: self.client.create_job(**request))
+            return self._call(lambda: self.client.create_job(**request)["Job"]["Id"])
         except TranscoderRejected as error:
             if error.detail.startswith("ResourceNotFoundException") and self._pipeline_id in (
                 error.detail
@@ -133,7 +135,6 @@ class ElasticTranscoder:
                 self._pipeline_id = None  # deleted, and maybe made anew under its name
                 raise TranscoderUnavailable(error.detail) from error
             raise
-        return response["Job"]["Id"]
 
     def find_job(self, our_id: str) -> str | None:
         """Return the id of the newest job that carries ``our_id``, or None.
@@ -159,26 +160,11 @@ class ElasticTranscoder:
     def read_job(self, engine_id: str) -> JobReport | None:
         """Return the job as the engine has it now, None if it has none. Source: ReadJob."""
         try:
-            job = self._call(lambda: self.client.read_job(Id=engine_id))["Job"]
+            return self._call(lambda: _job_report(self.client.read_job(Id=engine_id)["Job"]))
         except TranscoderRejected as error:
             if error.detail.startswith("ResourceNotFoundException"):
                 return None
             raise
-        prefix = job.get("OutputKeyPrefix") or ""
-        outputs = tuple(_output_report(output, prefix) for output in job["Outputs"])
-        reason, detail = _first_failure(outputs) if job["Status"] == "Error" else ("", "")
-        started_ms = (job.get("Timing") or {}).get("StartTimeMillis")
-        return JobReport(
-            engine_id=job["Id"],
-            our_id=(job.get("UserMetadata") or {}).get(OUR_ID, ""),
-            status=job["Status"],
-            at=datetime.now(UTC),
-            progress=job.get("Progress"),  # our own server's extra member
-            started_at=datetime.fromtimestamp(started_ms / 1000, UTC) if started_ms else None,
-            outputs=outputs,
-            reason=reason,
-            detail=detail,
-        )
 
     def cancel_job(self, engine_id: str) -> None:
         """Ask for the job not to be started; one that runs, is over or is unknown is left alone.
@@ -239,6 +225,8 @@ class ElasticTranscoder:
             raise _as_transcoder_error(error) from error
         except BotoCoreError as error:
             raise TranscoderUnavailable(str(error)) from error
+        except (ResponseParserError, *UNREADABLE) as error:
+            raise TranscoderUnavailable(f"an answer that makes no sense ({error!r})") from error
 
 
 def _time_span(clip: Clip) -> dict[str, str]:
@@ -271,11 +259,36 @@ def _reason(status_detail: str) -> str:
     return REASON_OF_CODE.get(int(code[0]), "internal") if code else "internal"
 
 
+def _status(told: object) -> str:
+    """Return a status as it is; one that we do not know says no more than that it goes on."""
+    return told if isinstance(told, str) and told in _STATUSES else "Progressing"
+
+
+def _job_report(job: dict[str, Any]) -> JobReport:
+    """Return the report in a Job, as ReadJob answers it."""
+    status = _status(job["Status"])
+    prefix = job.get("OutputKeyPrefix") or ""
+    outputs = tuple(_output_report(output, prefix) for output in job["Outputs"])
+    reason, detail = _first_failure(outputs) if status == "Error" else ("", "")
+    started_ms = (job.get("Timing") or {}).get("StartTimeMillis")
+    return JobReport(
+        engine_id=job["Id"],
+        our_id=(job.get("UserMetadata") or {}).get(OUR_ID, ""),
+        status=status,
+        at=datetime.now(UTC),
+        progress=job.get("Progress"),  # our own server's extra member
+        started_at=datetime.fromtimestamp(started_ms / 1000, UTC) if started_ms else None,
+        outputs=outputs,
+        reason=reason,
+        detail=detail,
+    )
+
+
 def _output_report(output: dict, prefix: str) -> OutputReport:
     detail = output.get("StatusDetail") or ""
     return OutputReport(
         key=prefix + output["Key"],
-        status=output["Status"],
+        status=_status(output["Status"]),
         size_bytes=output.get("FileSize"),
         duration_ms=output.get("DurationMillis"),
         reason=_reason(detail) if output["Status"] == "Error" else "",
@@ -290,7 +303,7 @@ def _output_notice(output: dict, prefix: str) -> OutputReport:
     duration_s = output.get("duration")
     return OutputReport(
         key=prefix + output["key"],
-        status=status if isinstance(status, str) and status in _STATUSES else "Progressing",
+        status=_status(status),
         duration_ms=duration_s * 1000
         if type(duration_s) is int and 0 <= duration_s < 1e9
         else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from botocore.stub import Stubber
 from audio_transcoder.engines.base import Clip, Source, TranscoderRejected, TranscoderUnavailable
 from audio_transcoder.engines.elastic import ElasticTranscoder
 from audio_transcoder.formats import FORMATS
+from audio_transcoder.tests.nonsense import NONSENSE, answering
 from elastic_transcoder.client import client
 
 PIPELINE = {"Id": "1600000000000-def456", "Name": "Audio Files"}
@@ -27,6 +29,34 @@ def stubbed():
     with Stubber(api) as stubber:
         yield ElasticTranscoder(api, "Audio Files"), stubber
         stubber.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("body", NONSENSE)
+def test_k8_an_answer_of_elastic_transcoder_that_makes_no_sense_is_none(stubbed, body):
+    engine, stubber = stubbed
+    stubber.deactivate()
+    answering(engine.client, body)
+    engine._pipeline_id = PIPELINE["Id"]
+    for call in (
+        lambda: engine.create_job("our-id", Source("a"), [("b", FORMATS["wav"])]),
+        lambda: engine.read_job(JOB_ID),
+    ):
+        with pytest.raises(TranscoderUnavailable):
+            call()
+    for name in ("pipeline_id", "find_job", "cancel_job"):
+        engine._pipeline_id = None if name == "pipeline_id" else PIPELINE["Id"]
+        with contextlib.suppress(TranscoderUnavailable):
+            found = getattr(engine, name)
+            assert name == "pipeline_id" or found("our-id") is None
+
+
+def test_a_status_that_nobody_knows_says_no_more_than_that_it_goes_on(stubbed):
+    engine, stubber = stubbed
+    output = {"Id": "1", "Key": "a.wav", "Status": "Polishing"}
+    job = {"Id": JOB_ID, "Status": "Polishing", "Outputs": [output]}
+    stubber.add_response("read_job", {"Job": job}, {"Id": JOB_ID})
+    report = engine.read_job(JOB_ID)
+    assert (report.status, report.outputs[0].status) == ("Progressing", "Progressing")
 
 
 def with_pipeline(stubber: Stubber) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import socket
@@ -23,6 +24,7 @@ from audio_transcoder.engines.base import (
 from audio_transcoder.engines.mediaconvert import MediaConvert, order, reports
 from audio_transcoder.formats import FORMATS, Format, MediaConvertGroup, MediaConvertOutput
 from audio_transcoder.tests.mediaconvert import ENV, EXAMPLES, MODEL, QUEUE, ROLE, Service, problems
+from audio_transcoder.tests.nonsense import NONSENSE, answering
 
 JOB_ID = "1790000000000-ab12cd"
 OUR_ID = "3f6c1b0e-6a52-4b5e-9d5e-0c7b2f1f9a10"
@@ -412,6 +414,20 @@ def test_k8_no_answer_from_mediaconvert_is_repeated(error):
     ):
         with pytest.raises(TranscoderUnavailable):
             call()
+
+
+@pytest.mark.parametrize("body", NONSENSE)
+def test_k8_an_answer_of_mediaconvert_that_makes_no_sense_is_none(body):
+    engine = engine_with(lambda: answering(Service().client(), body))
+    for call in (
+        lambda: engine.create_job(OUR_ID, SOURCE, ALL),
+        lambda: engine.read_job(JOB_ID),
+    ):
+        with pytest.raises(TranscoderUnavailable):
+            call()
+    for call in (engine.find_job, engine.cancel_job):
+        with contextlib.suppress(TranscoderUnavailable):
+            assert call(OUR_ID) is None
 
 
 @pytest.mark.parametrize("words", ["Signature expired: 20260302", "Signature not yet current"])

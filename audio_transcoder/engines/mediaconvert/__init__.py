@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from django.conf import settings
 
 from audio_transcoder.engines.base import (
+    UNREADABLE,
     Clip,
     JobReport,
     Source,
@@ -108,7 +110,7 @@ class MediaConvert:
             outputs=outputs,
             clip=clip,
         )
-        return self._call(lambda: self.client.create_job(**request))["Job"]["Id"]
+        return self._call(lambda: self.client.create_job(**request)["Job"]["Id"])
 
     def find_job(self, our_id: str) -> str | None:
         """Return the id of the newest job of the queue that carries ``our_id``, or None.
@@ -133,12 +135,13 @@ class MediaConvert:
     def read_job(self, engine_id: str) -> JobReport | None:
         """Return the job as the service has it now, None if it has none. Source: GetJob."""
         try:
-            job = self._call(lambda: self.client.get_job(Id=engine_id))["Job"]
+            return self._call(
+                lambda: reports.of_job(self.client.get_job(Id=engine_id)["Job"], bucket=self.bucket)
+            )
         except TranscoderRejected as error:
             if error.detail.startswith("NotFoundException"):
                 return None
             raise
-        return reports.of_job(job, bucket=self.bucket)
 
     def cancel_job(self, engine_id: str) -> None:
         """Have the job given up; one that is over, or unknown, is left alone.
@@ -172,6 +175,8 @@ class MediaConvert:
             raise _as_transcoder_error(error) from error
         except BotoCoreError as error:
             raise TranscoderUnavailable(str(error)) from error
+        except (ResponseParserError, *UNREADABLE) as error:
+            raise TranscoderUnavailable(f"an answer that makes no sense ({error!r})") from error
 
 
 def client(region_name: str, timeout_s: float) -> BaseClient:
