@@ -99,8 +99,16 @@ def _take_notification(envelope: Envelope) -> HttpResponse:
 
 
 def _document(envelope: Envelope) -> object:
+    """Return the JSON in the message, None if it is none; half a character becomes a "?".
+
+    A text can end within a UTF-16 pair ("\\ud83d"), and no database takes that.
+    """
     try:
-        return json.loads(envelope.message)
+        document = json.loads(envelope.message)
+        if "\\ud" not in envelope.message.lower():
+            return document
+        whole = json.dumps(document, ensure_ascii=False).encode(errors="replace")
+        return json.loads(whole)
     except (ValueError, RecursionError):
         return None
 

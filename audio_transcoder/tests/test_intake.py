@@ -160,6 +160,14 @@ def test_n22_what_only_resembles_an_event_is_of_no_kind_we_know(deliver, documen
     assert ReceivedNotice.objects.get().outcome == "ignored: unknown kind"
 
 
+@pytest.mark.parametrize("member", ["key", "eTag", "versionId", "sequencer"])
+def test_n22_half_a_character_in_an_event_breaks_nothing(deliver, settings, member):
+    event = event_of("media/intake/alice/song.wav", bucket=settings.MEDIA_BUCKET)
+    event["Records"][0]["s3"]["object"][member] = "media/intake/alice/\ud83d"
+    assert deliver(event).status_code == 200
+    assert getattr(IntakeObject.objects.get(), member.removesuffix("Id").lower()).endswith("?")
+
+
 def test_n14_an_event_from_a_topic_that_is_not_listed_is_refused(deliver, settings):
     event = event_of("media/intake/alice/song.wav", bucket=settings.MEDIA_BUCKET)
     topic = "arn:aws:sns:eu-west-1:111122223333:somebody-elses"

@@ -180,6 +180,19 @@ def test_n28_an_error_without_any_earlier_event_tells_the_owner_why(service, not
     assert errors(caplog) == []
 
 
+@pytest.mark.parametrize("member", ["errorMessage", "jobId", "userMetadata"])
+def test_n28_half_a_character_in_an_event_breaks_nothing(service, notify, member):
+    job, engine_id = placed(service)
+    document = service.fail(engine_id, 1030)
+    if member == "userMetadata":  # then the service's own id names the job
+        document["detail"] |= {member: {"env": ENV}, "jobId": "\ud83d"}
+    else:
+        document["detail"][member] = "Broken \ud83d"
+    answer = notify(document)
+    assert answer.status_code == (503 if member == "userMetadata" else 200)
+    assert status_of(job) == (Status.SUBMITTED if member == "userMetadata" else Status.ERROR)
+
+
 def test_n28_an_error_of_our_own_is_an_alarm(service, notify, caplog):
     job, engine_id = placed(service)
     notify(service.fail(engine_id, 1433))
