@@ -23,7 +23,6 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-import buckets
 import steps
 from audio_transcoder import arrivals, keys, turns, uploads
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS

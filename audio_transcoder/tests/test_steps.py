@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 import time_machine
 from django.utils import timezone
 
-from audio_transcoder import removal, steps
+from audio_transcoder import removal, steps, turns
 from audio_transcoder.engines.base import (
     JobReport,
     OutputReport,
@@ -101,6 +103,16 @@ def test_one_job_without_an_answer_does_not_hold_up_the_others(engine, monkeypat
     monkeypatch.setattr(engine, "create_job", answer_all_but_one)
     steps.place()
     assert engine.orders == [str(job.code) for job in good]
+
+
+def test_many_deletions_leave_the_other_steps_their_turns(engine, monkeypatch):
+    for _ in range(5):
+        Deletion.objects.create(prefixes=["uploads/1/"])
+    clock = itertools.count(step=turns.TURN_S / 3)
+    monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    for left in (2, 0):
+        assert removal.remove_due() <= timezone.now() + removal.GRACE
+        assert Deletion.objects.filter(attempts=0).count() == left
 
 
 def test_a_silent_engine_is_not_asked_for_every_job(engine):
