@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from audio_transcoder.doctor import amazon
-from audio_transcoder.health import uses_own_transcoder
+from audio_transcoder.health import has_own_transcoder
 from buckets import bucket, s3
 from buckets.folder import FolderBucket
 
@@ -72,7 +72,9 @@ def with_credentials() -> str:
 
 
 def with_own_transcoder() -> str:
-    return "" if uses_own_transcoder() else "Another transcoder than ours does the work."
+    is_asked = settings.TRANSCODER_ENGINE == "elastic" and has_own_transcoder()
+    is_ours = settings.TRANSCODER_ALONE or is_asked
+    return "" if is_ours else "Another transcoder than ours does the work."
 
 
 def with_another_clock() -> str:
