@@ -382,5 +382,8 @@ def _clear(row: IntakeObject) -> None:
     if row.is_moved:
         info = place.stat(row.key)
         if info is not None and _token(row.bucket, row.key, info) == row.token:
-            place.delete(row.key, etag=info.etag)
+            # Whoever deletes their file wants nothing of it left; another bucket's history is not
+            # ours to shorten.
+            is_own = row.bucket == settings.MEDIA_BUCKET
+            place.delete(row.key, etag=info.etag, with_versions=is_own)
     IntakeObject.objects.filter(pk=row.pk).update(next_step_at=None)

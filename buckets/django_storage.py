@@ -257,7 +257,7 @@ class StorageBucket:
             source.fetch(key, path, lambda count: moved(0))
             self.put(to_key, path, content_type="application/octet-stream", moved=moved)
 
-    def delete(self, key: str, *, etag: str = "") -> None:
+    def delete(self, key: str, *, etag: str = "", with_versions: bool = False) -> None:
         """See Bucket. Between the look at the ETag and the delete are moments."""
         if etag:
             found = self.stat(key)

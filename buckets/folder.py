@@ -160,7 +160,7 @@ class FolderBucket:
                     raise origin._missing(key) from error
                 raise
 
-    def delete(self, key: str, *, etag: str = "") -> None:
+    def delete(self, key: str, *, etag: str = "", with_versions: bool = False) -> None:
         """See Bucket. Folders that become empty go too."""
         if not is_key(key):
             return

@@ -131,10 +131,11 @@ class Bucket(Protocol):
         """
         ...
 
-    def delete(self, key: str, *, etag: str = "") -> None:
+    def delete(self, key: str, *, etag: str = "", with_versions: bool = False) -> None:
         """Remove the object; one that is not there is fine.
 
-        ``etag``: only if the object is still that one, as far as the store can tell.
+        ``etag``: only if the object is still that one, as far as the store can tell; then,
+        ``with_versions``, what the store keeps of it and of older ones under the key goes too.
         """
         ...
 

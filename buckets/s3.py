@@ -393,7 +393,7 @@ class S3Bucket:
                 raise ObjectExists("is there already", bucket=self.name, key=key)
         raise BucketUnavailable("is written and deleted by others", bucket=self.name, key=key)
 
-    def delete(self, key: str, *, etag: str = "") -> None:
+    def delete(self, key: str, *, etag: str = "", with_versions: bool = False) -> None:
         """See Bucket. Source: DeleteObject, ``If-Match``; not every server heeds that, so the
         object is looked at before."""
         if not is_key(key):
@@ -402,6 +402,10 @@ class S3Bucket:
             head = self._head(key)
             if head is None or head["ETag"].strip('"') != etag:
                 return
+            if with_versions and "VersionId" in head:
+                with self._as_far_as_allowed("delete versions"):
+                    self._delete_versions(key, head["VersionId"])
+                    return
         condition = {"IfMatch": f'"{etag}"'} if etag else {}
         try:
             with faults(self.name, key):
@@ -409,6 +413,19 @@ class S3Bucket:
         except BucketError as error:
             if not etag or _status(error) not in (404, 412):
                 raise
+
+    def _delete_versions(self, key: str, newest: str) -> None:
+        """Remove a version and all older ones. Source: ListObjectVersions, newest first."""
+        ids: list[str] = []
+        for page in self._pages("list_object_versions", key):
+            found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+            of_key = [version["VersionId"] for version in found if version["Key"] == key]
+            ids += of_key
+            if not of_key:  # a list is in the order of keys
+                break
+        for version_id in ids[ids.index(newest) :] if newest in ids else [newest]:
+            with faults(self.name, key):
+                self.s3.delete_object(Bucket=self.name, Key=key, VersionId=version_id)
 
     def entries(self, prefix: str) -> Iterator[tuple[str, ObjectInfo]]:
         """See Bucket. Source: ListObjectsV2."""

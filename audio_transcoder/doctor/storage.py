@@ -125,7 +125,8 @@ def _probe() -> Iterator[str]:
             raise _Unusable(f"the bucket cannot be used ({error.args[0]})") from error
         finally:
             with contextlib.suppress(BucketError):
-                media.delete(key)
+                if (stored := media.stat(key)) is not None:
+                    media.delete(key, etag=stored.etag, with_versions=True)
 
 
 class _Unusable(amazon.AmazonError):

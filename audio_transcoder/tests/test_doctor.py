@@ -708,6 +708,16 @@ def test_nothing_is_wrong_with_a_bucket_on_a_real_server(on_s3, doctor):
 
 
 @pytest.mark.s3
+def test_a_bucket_with_versions_keeps_nothing_of_the_looks(on_s3, doctor):
+    on_s3.s3.put_bucket_versioning(
+        Bucket=on_s3.bucket, VersioningConfiguration={"Status": "Enabled"}
+    )
+    assert doctor().looks["signed links"]["state"] == "fine"
+    left = on_s3.s3.list_object_versions(Bucket=on_s3.bucket)
+    assert not {"Versions", "DeleteMarkers"} & set(left)
+
+
+@pytest.mark.s3
 def test_wrong_keys_are_named_by_a_real_server(on_s3, doctor, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     doctor().must_name("bucket", "SignatureDoesNotMatch")

@@ -205,6 +205,22 @@ def test_a_dropped_object_becomes_a_file_of_its_owner_and_leaves_the_intake(alic
     assert not Deletion.objects.exists()
 
 
+@pytest.mark.parametrize("kind", ["moto", pytest.param("radosgw", marks=pytest.mark.s3)])
+def test_a_bucket_with_versions_keeps_nothing_of_what_was_taken(use_s3, settings, alice, kind):
+    s3 = use_s3(kind)
+    versioned = {"Status": "Enabled"}
+    outside = s3.client()
+    outside.put_bucket_versioning(Bucket=s3.bucket, VersioningConfiguration=versioned)
+    for body in (b"RIFF first", b"RIFF second"):
+        outside.put_object(Bucket=s3.bucket, Key="media/intake/alice/a.wav", Body=body)
+    intake.look()
+    with time_machine.travel(timezone.now() + timedelta(minutes=1), tick=True):
+        intake.take_due()
+    assert AudioFile.objects.get().size_bytes == len(b"RIFF second")
+    left = outside.list_object_versions(Bucket=s3.bucket, Prefix="media/intake/")
+    assert not {"Versions", "DeleteMarkers"} & set(left)
+
+
 def test_folders_below_the_owners_do_not_matter(alice, media, drop):
     told(drop("media/intake/alice/2026/März/song.wav"))
     steps.take_in()

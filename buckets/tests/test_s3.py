@@ -454,6 +454,35 @@ def test_what_is_deleted_leaves_no_version_and_no_part(bucket, client, small):
     assert [upload["Key"] for upload in uploads] == ["m/10/part.wav"]
 
 
+def test_one_object_goes_with_its_older_versions_and_no_newer_one(bucket, client, small):
+    versioned = {"Status": "Enabled"}
+    client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration=versioned)
+    for body in (b"first", b"second"):
+        client.put_object(Bucket=bucket.name, Key="in/a", Body=body)
+    client.delete_object(Bucket=bucket.name, Key="in/a")
+    client.put_object(Bucket=bucket.name, Key="in/a", Body=b"third")
+    client.put_object(Bucket=bucket.name, Key="in/a.wav", Body=b"another's")
+    etag = bucket.stat("in/a").etag
+
+    bucket.delete("in/a", etag="another", with_versions=True)
+    assert bucket.stat("in/a").etag == etag
+    bucket.delete("in/a", etag=etag, with_versions=True)
+
+    left = client.list_object_versions(Bucket=bucket.name)
+    assert [version["Key"] for version in left["Versions"]] == ["in/a.wav"]
+    assert "DeleteMarkers" not in left
+
+
+def test_who_may_not_delete_versions_still_deletes_the_object(bucket, client, s3, small, caplog):
+    versioned = {"Status": "Enabled"}
+    client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration=versioned)
+    put(bucket, "a.wav", small)
+    s3.proxy.meet(refuse("403 Forbidden", "AccessDenied"), "DELETE", "versionId=")
+    bucket.delete("a.wav", etag=bucket.stat("a.wav").etag, with_versions=True)
+    assert bucket.stat("a.wav") is None
+    assert "we may not delete versions" in caplog.text
+
+
 def test_a_key_that_xml_cannot_carry_is_deleted_by_itself(bucket, s3, small):
     for key in ("m/a", "m/\x01"):
         put(bucket, key, small)
