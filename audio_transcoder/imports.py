@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,16 +49,29 @@ class Refused(Exception):
 def files_below(source: Path) -> list[Path]:
     """Return the regular files in a folder and the folders in it, or the one file itself.
 
-    Hidden files and folders, and symbolic links, are left out.
+    Hidden files and folders, and symbolic links, are left out. A folder that cannot be read is
+    among them, for ``take_file`` to say why.
     """
     if source.is_file():
         return [source]
-    found = []
-    for folder, folders, names in os.walk(source):
+    found: list[Path] = []
+
+    def keep_unread(error: OSError) -> None:
+        found.append(Path(error.filename))
+
+    for folder, folders, names in os.walk(source, onerror=keep_unread):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = (Path(folder, name) for name in sorted(names) if not name.startswith("."))
         found += [path for path in paths if path.is_file() and not path.is_symlink()]
     return found
+
+
+def size_of(path: Path) -> int:
+    """Return a file's bytes; 0 for one that is gone since it was listed."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
 
 
 def take_file(
@@ -78,6 +92,7 @@ def take_file(
     """
     try:
         before = path.stat()
+        _check_kind(path, before.st_mode)
         _check_size(before.st_size)
         with path.open("rb") as file:
             sha256 = _hash(file, moved)
@@ -100,6 +115,14 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return str(error)
+
+
+def _check_kind(path: Path, mode: int) -> None:
+    """Refuse what has become no file since it was listed; to open a pipe would wait for ever."""
+    if stat.S_ISDIR(mode):
+        os.scandir(path).close()  # raises why it cannot be read
+    if not stat.S_ISREG(mode):
+        raise Refused("It is not a file.")
 
 
 def _check_size(size_bytes: int) -> None:

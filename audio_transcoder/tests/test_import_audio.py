@@ -208,6 +208,9 @@ def test_a_dry_run_says_the_same_and_changes_nothing(alice, recordings, settings
         (["{folder}", "--owner", "nobody"], "nobody"),
         (["{folder}", "--owner", "alice", "--formats", "wav,midi"], "midi"),
         (["{folder}/nothing", "--owner", "alice"], "There is no"),
+        (["x" * 300, "--owner", "alice"], "name too long"),
+        (["{folder}/song.mp3/more", "--owner", "alice"], "Not a directory"),
+        (["/dev/zero", "--owner", "alice"], "neither a file nor a folder"),
         (["s3://somewhere/x"], "--owner"),
         (["s3://no-such-bucket/x", "--owner", "alice"], "no such folder"),
         (["s3://local/media/uploads/", "--owner", "alice"], "media/intake/"),
@@ -255,6 +258,42 @@ def test_a_folder_that_may_not_be_read_is_a_sentence(alice, recordings, monkeypa
     monkeypatch.setattr(Path, "open", open_denied)
     output, _error = refused(recordings, "--owner", "alice")
     assert "song.mp3: Permission denied" in output
+    assert AudioFile.objects.count() == 1
+
+
+def test_a_folder_within_that_may_not_be_listed_is_no_silence(alice, recordings, monkeypatch):
+    shut = recordings / "shut"
+    shut.mkdir()
+    real_scandir = os.scandir
+
+    def scan_denied(path):
+        if Path(path) == shut:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real_scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan_denied)
+    output, _error = refused(recordings, "--owner", "alice")
+    assert "shut: Permission denied" in output
+    assert AudioFile.objects.count() == 2
+
+
+@pytest.mark.parametrize("becomes", ["gone", "a pipe", "a link to a device", "a folder"])
+def test_a_file_that_is_another_thing_by_its_turn_is_refused(
+    alice, recordings, monkeypatch, becomes
+):
+    paths = imports.files_below(recordings)
+    song = recordings / "song.mp3"
+    song.unlink()
+    if becomes == "a pipe":
+        os.mkfifo(song)
+    elif becomes == "a link to a device":
+        song.symlink_to("/dev/zero")
+    elif becomes == "a folder":
+        song.mkdir()
+    monkeypatch.setattr(imports, "files_below", lambda source: paths)
+    output, _error = refused(recordings, "--owner", "alice", "--move")
+    words = "No such file" if becomes == "gone" else "It is not a file."
+    assert f"song.mp3: {words}" in output
     assert AudioFile.objects.count() == 1
 
 

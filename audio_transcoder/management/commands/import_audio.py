@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections import Counter
 from pathlib import Path
@@ -62,11 +63,17 @@ class Command(BaseCommand):
             sys.exit(_INTERRUPTED)
 
     def _from_folder(self, source: Path, formats: list[str], options: dict[str, Any]) -> None:
-        if not source.exists():
-            raise CommandError(f"There is no {source}.")
+        try:
+            mode = source.stat().st_mode
+        except FileNotFoundError as error:
+            raise CommandError(f"There is no {_shown(source)}.") from error
+        except OSError as error:
+            raise CommandError(f"{_shown(source)}: {error.strerror}.") from error
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise CommandError(f"{_shown(source)} is neither a file nor a folder.")
         owner = _owner(options["owner"])
         paths = imports.files_below(source)
-        total = sum(path.lstat().st_size for path in paths)
+        total = sum(map(imports.size_of, paths))
         counts: Counter[str] = Counter()
         # disable=None: a bar on a terminal, none in a log.
         with tqdm(total=total, unit="B", unit_scale=True, disable=None, leave=False) as bar:
