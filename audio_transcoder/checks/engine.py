@@ -61,7 +61,8 @@ def mediaconvert(**_: Any) -> Iterator[CheckMessage]:
             hint="Expected are at most 256 letters, digits, spaces and _ . : / = + - @",
             id="audio.E024",
         )
-    if not set(settings.SNS_TOPIC_ARN) - set(settings.TRANSCODER_TOPICS):
+    own = settings.TRANSCODER_TOPICS
+    if not set(settings.SNS_TOPIC_ARN) - set(own if isinstance(own, dict) else ()):
         yield Warning(
             "No topic in SNS_TOPIC_ARN can bring MediaConvert's events.",
             hint="Add the topic that the EventBridge rule publishes to. Until then finished jobs "

@@ -1,4 +1,4 @@
-"""Where files are, and who hands them out: E004, E005, E012, E050 to E056, W030."""
+"""Where files are, and who hands them out: E004, E005, E012, E050 to E056, W030, W050."""
 
 from __future__ import annotations
 
@@ -153,6 +153,34 @@ def private_links(**_: Any) -> Iterator[CheckMessage]:
             hint="Expected is the path of an internal location of nginx, with a slash at both "
             "ends, e.g. /buckets/",
             id="audio.E056",
+        )
+
+
+# Setting -> what it does nothing without.
+_NEEDS = {
+    "AWS_S3_ENDPOINT_URL": "AWS_STORAGE_BUCKET_NAME",
+    "AWS_S3_CUSTOM_DOMAIN": "STATIC_ON_S3",
+    "CLOUDFRONT_KEY_ID": "CLOUDFRONT_DOMAIN",
+    "CLOUDFRONT_KEY": "CLOUDFRONT_DOMAIN",
+    "MEDIA_STORAGE_OPTIONS": "MEDIA_STORAGE_BACKEND",
+}
+
+
+@register
+def without_effect(**_: Any) -> Iterator[CheckMessage]:
+    for name, needed in _NEEDS.items():
+        if getattr(settings, name) and not getattr(settings, needed):
+            yield Warning(
+                f"{name} is set and does nothing without {needed}.",
+                hint=f"Set {needed} too, or leave {name} out.",
+                id="audio.W050",
+            )
+    elsewhere = settings.AWS_STORAGE_BUCKET_NAME or settings.MEDIA_STORAGE_BACKEND
+    if settings.ACCEL_REDIRECT_PREFIX and elsewhere:
+        yield Warning(
+            "ACCEL_REDIRECT_PREFIX is set, and the files are in no folder that nginx could read.",
+            hint="Leave it out; links lead to the store.",
+            id="audio.W050",
         )
 
 

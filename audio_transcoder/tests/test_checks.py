@@ -40,7 +40,6 @@ def test_d8_the_defaults_are_fine():
         ("SITE_URL", "https://audio.example.org:port", "E002"),
         ("SITE_URL", "https://audio example.org", "E002"),
         ("LOCAL_URL", "127.0.0.1:8000", "E002"),
-        ("AWS_S3_ENDPOINT_URL", "s3.example.org", "E002"),
         ("TRANSCODER_ENGINE", "lambda", "E003"),
         ("STATIC_ON_S3", True, "E004"),
         ("AWS_S3_ADDRESSING_STYLE", "subdomain", "E005"),
@@ -131,11 +130,46 @@ def test_d8_an_empty_list_of_topics_is_refused(settings):
     assert ids() == ["audio.E009"]
 
 
+def test_d8_a_store_without_an_address_is_refused(settings):
+    settings.AWS_STORAGE_BUCKET_NAME = "audio"
+    settings.AWS_S3_ENDPOINT_URL = "s3.example.org"
+    assert ids() == ["audio.E002"]
+
+
 def test_d8_another_transcoder_and_another_s3_server_are_fine(settings):
     settings.TRANSCODER_ENDPOINT_URL = "https://transcoder.example.org"
+    settings.AWS_STORAGE_BUCKET_NAME = "audio"
     settings.AWS_S3_ENDPOINT_URL = "http://127.0.0.1:9000"
     settings.AWS_S3_ADDRESSING_STYLE = "path"
     assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_S3_ENDPOINT_URL", "http://127.0.0.1:9000"),
+        ("AWS_S3_CUSTOM_DOMAIN", "static.example.org"),
+        ("CLOUDFRONT_KEY_ID", "K1"),
+        ("CLOUDFRONT_KEY", "secret"),
+        ("MEDIA_STORAGE_OPTIONS", {"bucket_name": "{bucket}"}),
+    ],
+)
+def test_d8_a_setting_that_does_nothing_by_itself_is_warned_of(settings, name, value):
+    setattr(settings, name, value)
+    assert ids() == ["audio.W050"]
+
+
+def test_d8_nginx_cannot_send_what_is_in_no_folder(settings):
+    settings.ACCEL_REDIRECT_PREFIX = "/buckets/"
+    assert ids() == []
+    settings.AWS_STORAGE_BUCKET_NAME = "audio"
+    assert ids() == ["audio.W050"]
+
+
+@pytest.mark.parametrize("topics", [None, 5, [], "x"])
+def test_d8_mediaconvert_with_topics_that_are_none_raises_nothing(mediaconvert, settings, topics):
+    settings.TRANSCODER_TOPICS = topics
+    assert "audio.E011" in ids()
 
 
 def test_d8_static_files_on_s3_with_bucket_and_domain_are_fine(settings):
@@ -284,6 +318,7 @@ def test_d8_checks_call_nobody(settings, monkeypatch):
 
 
 def test_d8_pages_on_https_with_a_bucket_on_http_are_warned_of(settings):
+    settings.AWS_STORAGE_BUCKET_NAME = "audio"
     settings.SITE_URL = "https://audio.example.org"
     settings.AWS_S3_ENDPOINT_URL = "http://s3.example.org"
     assert ids() == ["audio.W030"]
