@@ -540,7 +540,7 @@ BROKEN_ON_AWS: list[tuple[Callable[[Aws], None], str, str]] = [
     (the_queue_is_paused, "queue", "is paused"),
     (the_queue_is_missing, "queue", "There is no queue audio-2"),
     (the_role_is_missing, "role", "There is no role"),
-    (the_role_is_not_named, "role", "MEDIACONVERT_ROLE_ARN is ''"),
+    (the_role_is_not_named, "settings", "MEDIACONVERT_ROLE_ARN is ''"),
     (the_role_trusts_another_service, "role", "does not trust MediaConvert"),
     (the_role_trusts_another_queue, "role", "does not trust MediaConvert on behalf of"),
     (the_role_may_not_be_passed, "passing the role", "Allow iam:PassRole"),
