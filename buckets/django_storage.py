@@ -248,14 +248,23 @@ class StorageBucket:
     ) -> None:
         """See Bucket. Storages of Django's cannot copy: the bytes pass this machine."""
         self._require(to_key, KeyRefused)
-        source = source or self
-        found = source.stat(key)
+        origin = source or self
+        found = origin.stat(key)
         if found is None or etag not in ("", found.etag):
-            raise ObjectMissing("is not there any more", bucket=source.name, key=key)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "copy"
-            source.fetch(key, path, lambda count: moved(0))
-            self.put(to_key, path, content_type="application/octet-stream", moved=moved)
+            raise ObjectMissing("is not there any more", bucket=origin.name, key=key)
+        # Where and as temporary files of uploads are, which a killed process leaves to a sweep.
+        with (
+            tempfile.NamedTemporaryFile(
+                dir=settings.FILE_UPLOAD_TEMP_DIR, suffix=".upload"
+            ) as copy,
+            _patiently(lambda: origin.open(key), moved) as stream,
+        ):
+            while chunk := stream.read(_CHUNK_BYTES):
+                copy.write(chunk)
+                moved(0)
+            copy.flush()
+            media_type = "application/octet-stream"
+            self.put(to_key, Path(copy.name), content_type=media_type, moved=moved)
 
     def delete(self, key: str, *, etag: str = "", with_versions: bool = False) -> None:
         """See Bucket. Between the look at the ETag and the delete are moments."""

@@ -61,6 +61,25 @@ def test_s11_a_link_on_azure_is_signed_ends_and_carries_the_name(azure, settings
     assert 60 < left.total_seconds() <= 90
 
 
+def test_a_copy_on_its_way_lies_where_the_sweep_finds_it(
+    folder_storage, settings, tmp_path, sound, monkeypatch
+):
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    folder_storage.put("a.wav", sound, content_type="audio/wav")
+    put, on_the_way = folder_storage.put, []
+
+    def seen(key, path, **more):
+        on_the_way.extend(tmp_path.glob("*.upload*"))
+        put(key, path, **more)
+
+    monkeypatch.setattr(folder_storage, "put", seen)
+    folder_storage.copy("a.wav", "b.wav")
+
+    assert folder_storage.open("b.wav").read() == sound.read_bytes()
+    assert len(on_the_way) == 1
+    assert not on_the_way[0].exists()
+
+
 @pytest.mark.azure
 def test_s17_nothing_on_azure_is_public(azure, settings, sound):
     bucket = buckets.bucket(settings.MEDIA_BUCKET)
