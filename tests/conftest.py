@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Playwright
 
-from tests import sounds
+from tests import chromium, sounds
 from tests.radosgw import S3Server
 from tests.system import Person, System, SystemOnS3
 
@@ -73,17 +73,10 @@ def long_music(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+def browser_type_launch_args(browser_type_launch_args: dict, playwright: Playwright) -> dict:
     """The Chromium of this machine; a machine without one fails here, with what to install."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    found = next(filter(None, map(shutil.which, names)), None)
-    arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
-    if found is None:
-        from playwright.sync_api import sync_playwright
-
-        with sync_playwright() as playwright:
-            found = playwright.chromium.executable_path
-        if not Path(found).exists():
-            sys.stderr.write("No Chromium: run `make test`, or install the package chromium.\n")
-            pytest.fail("no Chromium on this machine: `make test` installs one", pytrace=False)
-    return {**browser_type_launch_args, "executable_path": found, "args": arguments}
+    try:
+        return {**browser_type_launch_args, **chromium.launch_arguments(playwright)}
+    except FileNotFoundError as error:
+        sys.stderr.write(f"{error}\n")
+        pytest.fail(str(error), pytrace=False)
