@@ -39,6 +39,12 @@ def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60) 
     raise AssertionError(f"waited {timeout_s:.0f} s in vain for {what}")
 
 
+def memory_bytes(pid: int, line: str) -> int:
+    """Return ``VmRSS`` (now) or ``VmHWM`` (the most ever) of a process. Source: proc(5)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"^{line}:\s+(\d+) kB", status, re.MULTILINE)[1]) * 1024
+
+
 class System:
     """One running installation in a folder of its own; starts and stops as often as liked."""
 

@@ -16,8 +16,7 @@ import requests
 from buckets.cors import cors_rules
 from tests.direct import START, DirectUpload
 from tests.radosgw import REGION, S3Server
-from tests.system import Person, System, wait_for
-from tests.test_uploads_under_load import memory_bytes
+from tests.system import Person, System, memory_bytes, wait_for
 
 MIB = 1 << 20
 GROWTH_LIMIT_BYTES = 32 * MIB

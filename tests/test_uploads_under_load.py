@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system import Person, System, wait_for
+from tests.system import Person, System, memory_bytes, wait_for
 from tests.test_end_to_end import code_of
 
 pytestmark = pytest.mark.end_to_end
@@ -72,12 +72,6 @@ class LargeUpload:
             yield block[: min(left, len(block))]
             left -= min(left, len(block))
         yield self._end
-
-
-def memory_bytes(pid: int, line: str) -> int:
-    """Return ``VmRSS`` (now) or ``VmHWM`` (the most ever) of a process. Source: proc(5)."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(rf"^{line}:\s+(\d+) kB", status, re.MULTILINE)[1]) * 1024
 
 
 def test_a_two_gibibyte_upload_does_not_grow_the_web_process(

@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from tests.system import Person, System, wait_for
-from tests.test_uploads_under_load import memory_bytes
+from tests.system import Person, System, memory_bytes, wait_for
 
 pytestmark = pytest.mark.end_to_end
 
