@@ -30,8 +30,9 @@ from sound.examination import ExaminerNotStarted
 
 logger = logging.getLogger(__name__)
 
-# What a look reads, at most: what is read from the store for a job beside its whole source.
-HEAD_BYTES = 1 << 20
+# What a look reads, at most. For a job we take its whole source from the store and 1 MiB more: the
+# other 64 KiB are for the heads of answers and for listings.
+HEAD_BYTES = 15 << 16
 # Whoever has a file in hand may die; nobody else looks before this has passed.
 IN_HAND = timedelta(seconds=60)
 
