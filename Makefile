@@ -41,7 +41,9 @@ test: venv packages chromium radosgw azurite old-clients
 test-s3: venv packages chromium radosgw
 	@exec .venv/bin/python -m pytest -m s3 $(ARGS)
 
+# What cannot be installed is left out, and said to be.
 bench: venv
+	@$(call warn_of,$(radosgw_problem)):
 	@exec .venv/bin/python -m bench $(ARGS)
 
 check: venv

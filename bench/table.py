@@ -19,6 +19,11 @@ class Line:
     holds: bool | None
 
 
+def unmeasured(what: str, promise: str, why: str) -> Line:
+    """Return the line of what cannot be measured here."""
+    return Line(what, promise, f"not measured: {why}", None)
+
+
 HEAD = ("what", "promise", "measured", "holds")
 _WORDS = {True: "yes", False: "NO", None: "-"}
 

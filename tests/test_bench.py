@@ -12,7 +12,7 @@ import pytest
 from bench import finished_jobs
 from bench.alone import MEASURES
 from bench.lean_client import LeanClient
-from bench.table import Line, milliseconds, printed
+from bench.table import Line, milliseconds, printed, unmeasured
 from tests.system import ROOT, System
 
 
@@ -26,6 +26,13 @@ def test_the_table_says_of_each_line_whether_it_holds():
         "| quick | ≤ 2 ms  | 1 ms     | yes   |",
         "| slow  | ≤ 2 ms  | 30 ms    | NO    |",
         "| other |         | 4 ms     | -     |",
+    ]
+
+
+def test_what_was_not_measured_holds_nowhere():
+    line = unmeasured("fast", "≤ 2 ms", "no server")
+    assert printed([line]).splitlines()[2:] == [
+        "| fast | ≤ 2 ms  | not measured: no server | -     |"
     ]
 
 
