@@ -20,6 +20,7 @@ MEASURES = {
     "webhook": "webhook",
     "library": "library",
     "closing": "closing",
+    "bytes": "bytes_read",
 }
 
 

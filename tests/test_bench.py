@@ -11,8 +11,11 @@ import pytest
 
 from bench import finished_jobs
 from bench.alone import MEASURES
+from bench.bytes_read import Answered
 from bench.lean_client import LeanClient
 from bench.table import Line, milliseconds, printed, unmeasured
+from tests.faulty_proxy import ALWAYS, FaultyProxy
+from tests.radosgw import S3Server
 from tests.system import ROOT, System
 
 
@@ -78,3 +81,19 @@ def test_the_lean_client_gets_pages_of_the_finished_jobs(tmp_path: Path):
     assert ids == sorted(set(ids))
     assert {job["PipelineId"] for job in of_first["Jobs"]} == {first}
     assert all(len(job["Outputs"]) == 3 for job in of_first["Jobs"])
+
+
+@pytest.mark.s3
+def test_answers_about_a_source_are_counted_apart_from_all_others(s3_server: S3Server):
+    keys = s3_server.user()
+    place = {"Bucket": s3_server.bucket(keys), "Key": "media/uploads/1/source"}
+    answered = Answered()
+    with FaultyProxy(s3_server.url) as proxy:
+        proxy.meet(answered.count, times=ALWAYS)
+        client = s3_server.client(keys, url=proxy.url)
+        client.put_object(**place, Body=bytes(100_000))
+        client.head_object(**place)
+        assert answered.bytes["source"] == 0
+        assert 200 < answered.bytes["else"] < 2000
+        assert len(client.get_object(**place, Range="bytes=0-59999")["Body"].read()) == 60_000
+        assert 60_000 < answered.bytes["source"] < 61_000
