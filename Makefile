@@ -43,7 +43,7 @@ test-s3: venv packages chromium radosgw
 
 # What cannot be installed is left out, and said to be.
 bench: venv
-	@$(call warn_of,$(radosgw_problem)):
+	@$(call warn_of,$(packages_problem))$(call warn_of,$(chromium_problem))$(call warn_of,$(radosgw_problem)):
 	@exec .venv/bin/python -m bench $(ARGS)
 
 check: venv

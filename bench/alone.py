@@ -20,6 +20,7 @@ MEASURES = {
     "webhook": "webhook",
     "library": "library",
     "closing": "closing",
+    "direct": "direct",
     "bytes": "bytes_read",
 }
 

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
-from bench import finished_jobs
+from bench import direct, finished_jobs, stores
 from bench.alone import MEASURES
 from bench.bytes_read import Answered
 from bench.lean_client import LeanClient
@@ -17,6 +18,9 @@ from bench.table import Line, milliseconds, printed, unmeasured
 from tests.faulty_proxy import ALWAYS, FaultyProxy
 from tests.radosgw import S3Server
 from tests.system import ROOT, System
+from tests.test_browser_uploads import uppy
+
+__all__ = ["uppy"]
 
 
 def test_the_table_says_of_each_line_whether_it_holds():
@@ -97,3 +101,19 @@ def test_answers_about_a_source_are_counted_apart_from_all_others(s3_server: S3S
         assert 200 < answered.bytes["else"] < 2000
         assert len(client.get_object(**place, Range="bytes=0-59999")["Body"].read()) == 60_000
         assert 60_000 < answered.bytes["source"] < 61_000
+
+
+@pytest.mark.s3
+@pytest.mark.browser
+def test_page_and_boto3_are_timed_into_one_bucket_and_leave_nothing(
+    uppy: None, browser: Browser, s3_server: S3Server, tmp_path: Path
+):
+    noise = direct.noise(tmp_path / "Noise.wav", 20 * 1024**2)
+    with stores.on_s3(tmp_path, s3_server, **direct.SETTINGS) as system:
+        page = direct.UploadPage(browser, system)
+        grown = direct.Growth(system)
+        assert 0 < page.upload_s(noise) < 60
+        assert 0 < direct.boto3_s(system, noise) < 60
+        assert "MiB (from" in grown.line().measured
+        assert system.objects() == []
+        assert system.rows("SELECT size_bytes FROM audio_transcoder_upload") == [(20 * 1024**2,)]
