@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from audio_transcoder import health
 from audio_transcoder.doctor import where
 from audio_transcoder.doctor.looks import Answer, fine, look, skipped, warning, worst, wrong
 from sns import wire
@@ -34,13 +35,11 @@ _WEB_TIMEOUT_S = 8.0
 def settings_agree() -> Answer:
     found = [message for message in checks.run_checks() if not message.is_silenced()]
     serious = [message for message in found if message.is_serious()]
+    text = " ".join(f"{message.msg} ({message.id})" for message in serious or found)
+    hint = " ".join(str(message.hint or "See the documentation.") for message in serious or found)
     if serious:
-        first = serious[0]
-        return wrong(f"{first.msg} ({first.id})", str(first.hint or "See the documentation."))
-    if found:
-        first = found[0]
-        return warning(f"{first.msg} ({first.id})", str(first.hint or "See the documentation."))
-    return fine("All system checks pass.")
+        return wrong(text, hint)
+    return warning(text, hint) if found else fine("All system checks pass.")
 
 
 @look("secrets")
@@ -137,10 +136,12 @@ def steps_are_run() -> Answer:
     )
 
 
-@look("worker", needs=("migrations",), applies=where.with_own_transcoder)
+@look("worker", needs=("migrations",))
 def a_worker_is_alive() -> Answer:
     if "transcode" in heartbeats.alive():
         return fine("A worker transcodes.")
+    if health.has_its_workers():
+        return skipped("No job here is for a worker of ours.")
     return wrong(
         f"No worker is alive: no sign of life for {_ALIVE_S} s.",
         "Start make run, or manage.py transcode_worker; its log says why it ended.",

@@ -6,8 +6,7 @@ from django.conf import settings
 
 from audio_transcoder.doctor import amazon
 from audio_transcoder.health import has_own_transcoder
-from buckets import bucket, s3
-from buckets.folder import FolderBucket
+from buckets import s3
 
 
 def on_s3() -> str:
@@ -21,8 +20,14 @@ def on_amazons_s3() -> str:
 
 
 def in_folders() -> str:
-    is_folder = isinstance(bucket(settings.MEDIA_BUCKET), FolderBucket)
+    is_folder = on_s3() and on_another_storage()
     return "" if is_folder else "The bucket is no folder."
+
+
+def on_another_storage() -> str:
+    if settings.AWS_STORAGE_BUCKET_NAME or not settings.MEDIA_STORAGE_BACKEND:
+        return "The bucket is on no other storage (MEDIA_STORAGE_BACKEND)."
+    return ""
 
 
 def with_web_app() -> str:
@@ -72,9 +77,9 @@ def with_credentials() -> str:
 
 
 def with_own_transcoder() -> str:
-    is_asked = settings.TRANSCODER_ENGINE == "elastic" and has_own_transcoder()
-    is_ours = settings.TRANSCODER_ALONE or is_asked
-    return "" if is_ours else "Another transcoder than ours does the work."
+    if settings.TRANSCODER_ALONE:
+        return ""
+    return with_elastic() or ("" if has_own_transcoder() else "Another transcoder does the work.")
 
 
 def with_another_clock() -> str:

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from audio_transcoder.doctor import amazon, looks
 from audio_transcoder.tests.amazon import ACCOUNT, QUEUE, REGION, STATUSES, AmazonServer
+from audio_transcoder.tests.factories import make_job
 from buckets import s3
 from elastic_transcoder.models import Pipeline
 from elastic_transcoder.pipelines import ensure_pipeline
@@ -77,6 +78,7 @@ def here(live_server, settings, tmp_path) -> Any:
     settings.TRANSCODER_TOPICS = {TOPIC: [f"{live_server.url}/transcode-complete/"]}
     settings.SNS_KEY_FILE = tmp_path / "sns.key.pem"
     settings.SNS_CERTIFICATE_FILE = tmp_path / "sns.cert.pem"
+    settings.HAS_UPPY = True
     ensure_pipeline()
     beat("steps")
     beat("transcode")
@@ -325,6 +327,16 @@ def test_each_look_is_one_line_for_people(here, capsys):
     assert lines[-1] == "Not well: 1 wrong."
 
 
+def test_missing_packages_of_npm_are_warned_of_and_every_warning_is_told(here, doctor):
+    here.HAS_UPPY = False
+    here.SNS_SIGNATURE_VERSIONS = ["1"]
+    found = doctor()
+    assert found.names("warning") == ["settings"]
+    assert "npm ci" in found.said("settings")
+    assert "would refuse the notices of its own topic" in found.said("settings")
+    assert found.status == 0
+
+
 def test_the_loop_is_not_sent_where_it_could_only_wait(here, doctor):
     nobody_transcodes(here)
     found = doctor("--loop")
@@ -358,6 +370,15 @@ def test_nothing_is_wrong_with_a_good_account(aws, doctor):
         assert found.looks[name]["state"] == "fine", name
     assert "AKIA…LE01" in found.said("credentials")
     assert "nobody-may-read" not in found.text
+
+
+def test_workers_of_ours_are_not_missed_with_mediaconvert_until_a_job_is_theirs(aws, doctor):
+    nobody_transcodes(aws.settings)
+    assert doctor().looks["worker"]["state"] == "skipped"
+    aws.settings.TRANSCODER_ENGINE = "elastic"
+    make_job()
+    aws.settings.TRANSCODER_ENGINE = "mediaconvert"
+    doctor().must_name("worker", "No worker is alive")
 
 
 def no_credentials(aws: Aws) -> None:
