@@ -1,7 +1,8 @@
 """What the store and the database do not agree on: objects without rows, rows without objects.
 
 A crash, or a backup that is older than the bucket, leaves either. Listing changes nothing. What
-is not below ``uploads/``, ``renditions/`` or ``variants/`` is somebody else's and only counted.
+is not below ``uploads/``, ``renditions/``, ``variants/`` or ``check/`` (where a look at the store
+that was killed leaves its object) is somebody else's and only counted.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ YOUNG = timedelta(days=1)
 # The names of all that we store; a folder's mark, as consoles make them, is none of ours.
 _OURS = re.compile(
     r"uploads/(?P<upload>[^/]+)/(?:source|arriving)|renditions/(?P<result>[^/]+)/[^/]+/.*[^/]"
-    r"|variants/(?P<variant>[^/]+)/.*[^/]",
+    r"|variants/(?P<variant>[^/]+)/.*[^/]|check/(?P<look>[^/]+)",
     re.DOTALL,
 )
 _ROWS_AT_ONCE = 500

@@ -339,7 +339,7 @@ class StorageBucket:
 
     def check(self) -> None:
         """See Bucket. One byte is written below the media location, read and deleted."""
-        name = f"{settings.MEDIAFILES_LOCATION}/check-{uuid.uuid4().hex}"
+        name = f"{settings.MEDIAFILES_LOCATION}/check/{uuid.uuid4()}"
         with self._faults():
             stored = self.storage._save(name, File(BytesIO(b"?"), name))
             try:

@@ -513,7 +513,7 @@ class S3Bucket:
         location = settings.MEDIAFILES_LOCATION
         with faults(self.name):
             self.s3.list_objects_v2(Bucket=self.name, Prefix=f"{location}/", MaxKeys=1)
-            upload = {"Bucket": self.name, "Key": f"{location}/check"}
+            upload = {"Bucket": self.name, "Key": f"{location}/check/{uuid.uuid4()}"}
             begun = self.s3.create_multipart_upload(**upload)
             self.s3.abort_multipart_upload(**upload, UploadId=begun["UploadId"])
 

@@ -76,6 +76,16 @@ def test_d9_objects_without_rows_are_listed_and_nothing_is_deleted_unasked(done)
     assert not Deletion.objects.exists()
 
 
+def test_d9_what_a_killed_look_at_the_store_left_goes_when_asked(done):
+    left, running = store(f"check/{uuid.uuid4()}"), store(f"check/{uuid.uuid4()}", days_old=0)
+
+    sweep("--delete")
+    removal.remove_due()
+
+    assert not default_storage.exists(left)
+    assert default_storage.exists(running)
+
+
 def test_d9_objects_without_rows_go_when_asked(done):
     orphan = store(f"uploads/{uuid.uuid4()}/source")
 

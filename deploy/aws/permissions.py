@@ -18,7 +18,7 @@ RESOURCES = {
     "media": f"{_S3}/media/*",
     "uploads": f"{_S3}/media/uploads/*",
     "renditions": f"{_S3}/media/renditions/*",
-    "check": f"{_S3}/media/check",
+    "check": f"{_S3}/media/check/*",
     "static": f"{_S3}/static/*",
     "topic": f"arn:${{AWS::Partition}}:sns:{_HERE}:${{Prefix}}-events",
     "alarms": f"arn:${{AWS::Partition}}:sns:{_HERE}:${{Prefix}}-alarms",
