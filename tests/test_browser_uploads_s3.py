@@ -11,6 +11,7 @@ import pytest
 from botocore.client import BaseClient
 from playwright.sync_api import Page, expect
 
+from audio_transcoder.doctor import storage
 from tests import radosgw
 from tests.system import System, wait_for
 from tests.test_browser_uploads import MIB, Uploads, code_of, sha256, uppy, wav
@@ -121,6 +122,27 @@ def test_a_bucket_that_hides_etags_is_uploaded_to_all_the_same(
     uploads.send()
 
     assert on_s3.sha256(uploads.location()) == sha256(song)
+
+
+def test_the_doctor_asks_the_bucket_what_the_page_asks_it(page: Page, on_s3: OnS3, tmp_path: Path):
+    asked: list[dict[str, str]] = []
+
+    def hear(told: dict) -> None:
+        if told.get("type") == "Preflight":
+            asked.append(told["request"]["headers"])
+
+    uploads = Uploads(page, on_s3.system)
+    line = page.context.new_cdp_session(page)
+    line.on("Network.requestWillBeSent", hear)
+    line.send("Network.enable")
+    uploads.choose(wav(tmp_path / "Song.wav", 20 * MIB))
+    uploads.send()
+    uploads.location()
+
+    assert asked
+    for headers in asked:
+        questions = {name: headers[name] for name in headers if name.startswith("Access-Control")}
+        assert questions == storage.PREFLIGHT
 
 
 def test_canceling_leaves_no_parts_in_the_bucket(page: Page, on_s3: OnS3, tmp_path: Path):

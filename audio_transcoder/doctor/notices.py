@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from audio_transcoder.doctor import amazon, where
+from audio_transcoder.doctor import amazon, storage, where
 from audio_transcoder.doctor.amazon import ask
 from audio_transcoder.doctor.engine import topics_of_the_pipeline
 from audio_transcoder.doctor.looks import Answer, fine, look, warning, worst, wrong
+from audio_transcoder.keys import bucket_key
+from buckets import s3
 from sns import arn, deliver, keys, wire
 
 PATH = "/transcode-complete/"
@@ -359,6 +361,69 @@ def _rules_may_publish(topic: str, rules: list[dict[str, Any]]) -> Answer:
         f"{', '.join(rule['Name'] for rule in rules)}.",
         f"Allow sns:Publish to the service {EVENTS}, with aws:SourceArn the rule's ARN "
         "(sns:SetTopicAttributes, Policy).",
+    )
+
+
+# --- From the bucket to the topic -------------------------------------------------------------
+
+
+@look("intake", applies=where.on_s3_with_web_app, needs=("bucket", "topic"))
+def bucket_tells_of_new_objects() -> Answer:
+    """What nobody tells of, a look finds. Source: S3 GetBucketNotificationConfiguration."""
+    # Its models are the web app's, which not every installation has.
+    from audio_transcoder.intake import LOOK_ON_S3
+
+    told = storage.optional(
+        "s3:GetBucketNotification", s3.client().get_bucket_notification_configuration, set()
+    )
+    topics = {one["TopicArn"] for one in _of_dropped(told.get("TopicConfigurations", []))}
+    ours = topics & set(where.amazons_topics())
+    if ours:
+        return worst(_bucket_may_publish(topic) for topic in sorted(ours))
+    for one in _of_dropped(told.get("LambdaFunctionConfigurations", [])):
+        return fine(f"{one['LambdaFunctionArn']} is told of new objects.")
+    found = f"New ones are found by a look every {LOOK_ON_S3.total_seconds() / 60:g} minutes."
+    if topics:
+        return warning(
+            f"The bucket tells {', '.join(sorted(topics))} of dropped objects, and we do not "
+            f"listen there. {found}",
+            "Add the topic to SNS_TOPIC_ARN.",
+        )
+    return warning(
+        f"The bucket tells nobody of objects dropped below {_dropped()}. {found}",
+        "Have it send s3:ObjectCreated:* to a topic of SNS_TOPIC_ARN, or to the function in "
+        "deploy/aws/lambda (s3:PutBucketNotification).",
+    )
+
+
+def _dropped() -> str:
+    return bucket_key("intake/")
+
+
+def _of_dropped(configurations: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield those that take in every object that is dropped."""
+    for one in configurations:
+        rules = one.get("Filter", {}).get("Key", {}).get("FilterRules", [])
+        limits = {rule["Name"].lower(): rule.get("Value", "") for rule in rules}
+        is_whole = _dropped().startswith(limits.get("prefix", "")) and not limits.get("suffix")
+        if is_whole and "s3:ObjectCreated:*" in one["Events"]:
+            yield one
+
+
+def _bucket_may_publish(topic: str) -> Answer:
+    if amazon.allows(
+        json.loads(_attributes(topic).get("Policy") or "{}"),
+        action="sns:Publish",
+        service="s3.amazonaws.com",
+        sources=[f"arn:aws:s3:::{settings.MEDIA_BUCKET}"],
+        account=arn.parse(topic).account,
+    ):
+        return fine(f"The bucket tells {topic} of new objects.")
+    return wrong(
+        f"The policy of {topic} does not let the bucket publish.",
+        "Allow sns:Publish to the service s3.amazonaws.com, with aws:SourceArn the bucket's ARN "
+        "(sns:SetTopicAttributes, Policy).",
+        stops=False,
     )
 
 

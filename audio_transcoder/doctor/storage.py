@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.core.exceptions import ImproperlyConfigured
 
 from audio_transcoder.doctor import amazon, where
 from audio_transcoder.doctor.amazon import ask
@@ -33,6 +35,9 @@ from sns import wire
 
 _TIMEOUT_S = 8.0
 _PROBE = b"The doctor was here."
+_PROBE_NAME = "check.txt"
+# Beside the Origin, which is the site's.
+PREFLIGHT = {"Access-Control-Request-Method": "PUT"}
 _ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 _SIGNED_IN = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
 
@@ -151,7 +156,7 @@ def _or_not_asked(part: Callable[[], Answer]) -> Answer:
 
 
 def _policy_is_private() -> Answer:
-    answer = _optional(
+    answer = optional(
         "s3:GetBucketPolicyStatus", s3.client().get_bucket_policy_status, {"NoSuchBucketPolicy"}
     )
     if answer.get("PolicyStatus", {}).get("IsPublic"):
@@ -165,7 +170,7 @@ def _policy_is_private() -> Answer:
 
 
 def _access_list_is_private() -> Answer:
-    answer = _optional("s3:GetBucketAcl", s3.client().get_bucket_acl, set())
+    answer = optional("s3:GetBucketAcl", s3.client().get_bucket_acl, set())
     everybody = {_ALL_USERS, _SIGNED_IN}
     if any(grant["Grantee"].get("URI") in everybody for grant in answer.get("Grants", [])):
         return wrong(
@@ -177,7 +182,7 @@ def _access_list_is_private() -> Answer:
 
 
 def _access_is_blocked() -> Answer:
-    answer = _optional(
+    answer = optional(
         "s3:GetBucketPublicAccessBlock",
         s3.client().get_public_access_block,
         {"NoSuchPublicAccessBlockConfiguration"},
@@ -194,7 +199,7 @@ def _access_is_blocked() -> Answer:
     return fine("Public access is blocked.")
 
 
-def _optional(action: str, call: Any, absent: set[str]) -> dict[str, Any]:
+def optional(action: str, call: Any, absent: set[str]) -> dict[str, Any]:
     """Return a part of the bucket's configuration, {} where it has none or knows no such thing."""
     try:
         return ask(action, call, Bucket=settings.MEDIA_BUCKET)
@@ -262,10 +267,10 @@ def peoples_links_work() -> Answer:
         host = urlsplit(link).hostname
         if host == urlsplit(_link(key)).hostname:
             return fine("They lead to the bucket itself.")
-        status, altered, bare = (_get(each) for each in (link, _altered(link), _bare(link)))
-    if status != 200:
+        reply, altered, bare = _ask(link), _get(_altered(link)), _get(_bare(link))
+    if reply.status != 200:
         return wrong(
-            f"A link of {host} is answered {status}.",
+            f"A link of {host} is answered {reply.status}.",
             "See whether the distribution may read the bucket (its origin access control and the "
             "bucket's policy), and whether its key group has our public key.",
         )
@@ -273,6 +278,13 @@ def peoples_links_work() -> Answer:
         return wrong(
             f"{host} hands objects out without a right signature.",
             "Have the distribution ask for one: trusted key groups on its cache behavior.",
+        )
+    if _PROBE_NAME not in reply.headers.get("Content-Disposition", ""):
+        return wrong(
+            f"{host} drops the name of a file, and downloads are called by their keys.",
+            "Have its cache policy pass response-content-disposition, response-content-type and "
+            "response-cache-control on to the bucket.",
+            stops=False,
         )
     return fine(f"A link to {host} works, and without its signature it does not.")
 
@@ -285,7 +297,7 @@ def _link(key: str) -> str:
 
 def _peoples_link(key: str) -> str:
     link = bucket(settings.MEDIA_BUCKET).link(
-        key, filename="check.txt", content_type="text/plain", inline=False
+        key, filename=_PROBE_NAME, content_type="text/plain", inline=False
     )
     assert link is not None  # noqa: S101 -- on S3 there is one
     return link
@@ -300,27 +312,26 @@ def _altered(link: str) -> str:
 
 
 def _get(url: str) -> int:
+    return _ask(url).status
+
+
+def _ask(url: str, method: str = "GET", headers: dict[str, str] | None = None) -> wire.Reply:
     try:
-        return wire.exchange("GET", url, timeout_s=_TIMEOUT_S, answer_bytes=1024).status
+        return wire.exchange(method, url, headers=headers, timeout_s=_TIMEOUT_S, answer_bytes=1024)
     except wire.NoAnswer as error:
         raise amazon.NoAnswer(f"{urlsplit(url).hostname} does not answer: {error}") from error
 
 
 @look("cors", applies=where.on_s3_with_web_app, needs=("bucket",))
 def browsers_may_upload() -> Answer:
-    """Ask as a browser does before it sends a part. Source: Fetch Standard, CORS preflight."""
+    """Ask as a browser does before it sends a part: static/js/uploads/calls.js sets no header, so
+    none is asked for. Source: Fetch Standard, CORS preflight."""
     hint = (
         f"Add a rule (s3:PutBucketCORS): AllowedOrigins {settings.SITE_URL}, AllowedMethods PUT, "
         "AllowedHeaders *, ExposeHeaders ETag."
     )
     url = _bare(_link(bucket_key("check/preflight")))
-    headers = {"Origin": settings.SITE_URL, "Access-Control-Request-Method": "PUT"}
-    try:
-        reply = wire.exchange(
-            "OPTIONS", url, headers=headers, timeout_s=_TIMEOUT_S, answer_bytes=1024
-        )
-    except wire.NoAnswer as error:
-        raise amazon.NoAnswer(f"{urlsplit(url).hostname} does not answer: {error}") from error
+    reply = _ask(url, "OPTIONS", {"Origin": settings.SITE_URL, **PREFLIGHT})
     allowed = reply.headers.get("Access-Control-Allow-Origin", "")
     methods = reply.headers.get("Access-Control-Allow-Methods", "").upper()
     if reply.status >= 300 or allowed not in ("*", settings.SITE_URL) or "PUT" not in methods:
@@ -353,7 +364,7 @@ def _shows_etag() -> bool:
 
 @look("lifecycle", applies=where.on_s3, needs=("bucket",))
 def stale_parts_are_dropped() -> Answer:
-    answer = _optional(
+    answer = optional(
         "s3:GetLifecycleConfiguration",
         s3.client().get_bucket_lifecycle_configuration,
         {"NoSuchLifecycleConfiguration"},
@@ -365,6 +376,61 @@ def stale_parts_are_dropped() -> Answer:
     return warning(
         "Parts of uploads that nobody finished are kept, and billed, until our own sweep.",
         "Add a rule with AbortIncompleteMultipartUpload (s3:PutLifecycleConfiguration).",
+    )
+
+
+@look("static files", applies=where.with_static_on_s3, needs=("bucket",))
+def static_files_are_served() -> Answer:
+    """Fetch one that pages load, by the address that stands in them."""
+    try:
+        collected = [name for name in staticfiles_storage.hashed_files if name.endswith(".css")]
+    except BucketError as error:
+        return wrong(
+            f"The list of static files cannot be read ({error.args[0]}), and so no page shown.",
+            f"Allow s3:GetObject on {settings.STATICFILES_LOCATION}/* of the bucket.",
+            stops=False,
+        )
+    if not collected:
+        return wrong(
+            "No static files are in the bucket: pages have neither styles nor scripts.",
+            "Say manage.py collectstatic.",
+            stops=False,
+        )
+    url = staticfiles_storage.url(min(collected))
+    status = _get(url)
+    if status != 200:
+        return wrong(
+            f"{url} is answered {status}: pages have neither styles nor scripts.",
+            f"See whether AWS_S3_CUSTOM_DOMAIN may read {settings.STATICFILES_LOCATION}/* and asks "
+            "for no signature there, and whether manage.py collectstatic has run since the update.",
+            stops=False,
+        )
+    return fine(f"{url} is there for everybody.")
+
+
+# --- A bucket on another storage of Django's --------------------------------------------------
+
+
+@look("storage", applies=where.on_another_storage)
+def storage_is_writable() -> Answer:
+    name = settings.MEDIA_STORAGE_BACKEND.rpartition(".")[2]
+    try:
+        bucket(settings.MEDIA_BUCKET).check()
+    except BucketError as error:
+        return wrong(
+            f"{name} cannot be used: {error.args[0]}.",
+            "Correct MEDIA_STORAGE_OPTIONS and MEDIA_STORAGE_BUCKET, or what the account may do "
+            "there: write, read, list and delete.",
+        )
+    except (ImportError, ImproperlyConfigured, TypeError, ValueError) as error:
+        # Its text may hold a key.
+        return wrong(
+            f"{name} cannot be made ({type(error).__name__}).",
+            "See what is said above of the settings.",
+        )
+    return fine(
+        f"{name}: an object was stored, read and removed. Uploads pass through this site, for only "
+        "S3 and folders take them in parts."
     )
 
 

@@ -30,6 +30,10 @@ def on_another_storage() -> str:
     return ""
 
 
+def with_static_on_s3() -> str:
+    return "" if settings.STATIC_ON_S3 else "This site serves its static files (STATIC_ON_S3)."
+
+
 def with_web_app() -> str:
     return "The web app is not installed (TRANSCODER_ALONE)." if settings.TRANSCODER_ALONE else ""
 

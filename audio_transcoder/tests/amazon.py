@@ -7,9 +7,12 @@ a key counts as genuine).
 
 from __future__ import annotations
 
+import base64
 import io
 import itertools
 import json
+import re
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -18,6 +21,9 @@ from urllib.parse import parse_qs, unquote
 
 import boto3
 from botocore.config import Config
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from tests.moto_server import MotoServer
 
@@ -157,6 +163,7 @@ class AmazonServer(MotoServer):
         target = [{"Id": "topic", "Arn": self.topic}]
         events.put_targets(Rule=self.rule, Targets=target)
         self.allow_publishing("events.amazonaws.com", self.rule_arn)
+        self.tell_of_new_objects(TopicArn=self.topic)
         self.subscribe(f"{site_url}/transcode-complete/")
         self.role = f"audio-{number}"
         self.role_arn = f"arn:aws:iam::{ACCOUNT}:role/{self.role}"
@@ -199,9 +206,26 @@ class AmazonServer(MotoServer):
             )
 
     def allow_publishing(self, service: str, source: str) -> None:
+        """Let a service publish to the topic, and the bucket."""
         policy = _statement("sns:Publish", service, source)
-        policy["Statement"][0]["Resource"] = self.topic
+        policy["Statement"].append(self.bucket_may_publish())
+        for statement in policy["Statement"]:
+            statement["Resource"] = self.topic
         self.set_topic(Policy=json.dumps(policy))
+
+    def bucket_may_publish(self) -> dict[str, Any]:
+        source = f"arn:aws:s3:::{self.bucket}"
+        return _statement("sns:Publish", "s3.amazonaws.com", source)["Statement"][0]
+
+    def tell_of_new_objects(self, prefix: str = "media/intake/", **whom: str) -> None:
+        """Let the bucket tell a topic (``TopicArn``) or a function (``LambdaFunctionArn``)."""
+        rules = [{"Name": "prefix", "Value": prefix}]
+        told = {"Events": ["s3:ObjectCreated:*"], "Filter": {"Key": {"FilterRules": rules}}, **whom}
+        kind = "Topic" if "TopicArn" in whom else "LambdaFunction"
+        self.client("s3").put_bucket_notification_configuration(
+            Bucket=self.bucket,
+            NotificationConfiguration={f"{kind}Configurations": [told]} if whom else {},
+        )
 
     def subscribe(self, url: str) -> None:
         sns = self.client("sns")
@@ -229,6 +253,69 @@ class AmazonServer(MotoServer):
             Name=self.rule, EventPattern=json.dumps(pattern), State=state
         )
         return made["RuleArn"]
+
+
+class Distribution(MotoServer):
+    """CloudFront before the bucket of ``account``, at ``url``; what is set first can be broken.
+
+    Source: CloudFront Developer Guide, "Create a signed URL using a canned policy".
+    """
+
+    def __init__(self, account: AmazonServer) -> None:
+        self.account = account
+        self.key_id = "K2JCJMDEHXQW5F"
+        self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.reads_the_bucket = self.asks_for_signatures = self.passes_on_names = True
+
+    def __enter__(self) -> Distribution:
+        super().__enter__()
+        self.url = self.url.replace("127.0.0.1", "localhost")  # another host than the bucket's
+        return self
+
+    @property
+    def private_pem(self) -> str:
+        encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        return self.key.private_bytes(encoding, form, serialization.NoEncryption()).decode()
+
+    def answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        key = environ["PATH_INFO"].removeprefix("/")
+        is_signed = key.startswith("static/") or self._is_signed(environ["RAW_URI"])
+        if not self.reads_the_bucket or (self.asks_for_signatures and not is_signed):
+            return _error(start, "403 Forbidden", "AccessDenied", "GET")
+        asked = parse_qs(environ["QUERY_STRING"])
+        names = {
+            name: asked[f"response-content-{name.lower()}"][0]
+            for name in ("Disposition", "Type")
+            if self.passes_on_names and f"response-content-{name.lower()}" in asked
+        }
+        s3 = self.account.client("s3")
+        try:
+            found = s3.get_object(
+                Bucket=self.account.bucket,
+                Key=key,
+                **{f"ResponseContent{name}": value for name, value in names.items()},
+            )
+        except s3.exceptions.NoSuchKey:
+            return _error(start, "404 Not Found", "NoSuchKey", "GET")
+        headers = [("Content-Type", found["ContentType"])]
+        if "ContentDisposition" in found:
+            headers.append(("Content-Disposition", found["ContentDisposition"]))
+        start("200 OK", headers)
+        return [found["Body"].read()]
+
+    def _is_signed(self, target: str) -> bool:
+        found = re.fullmatch(r"(.*)[?&]Expires=(\d+)&Signature=([^&]+)&Key-Pair-Id=([^&]+)", target)
+        if found is None or found[4] != self.key_id or int(found[2]) < time.time():
+            return False
+        until = {"DateLessThan": {"AWS:EpochTime": int(found[2])}}
+        statement = {"Resource": f"{self.url}{found[1]}", "Condition": until}
+        policy = json.dumps({"Statement": [statement]}, separators=(",", ":")).encode()
+        signature = base64.b64decode(found[3].translate(str.maketrans("-_~", "+=/")))
+        try:
+            self.key.public_key().verify(signature, policy, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303
+        except InvalidSignature:
+            return False
+        return True
 
 
 def _statement(action: str, service: str, source: str) -> dict[str, Any]:

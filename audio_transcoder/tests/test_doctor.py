@@ -6,6 +6,7 @@ Each test runs the command itself, on a site that really answers.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -13,15 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from audio_transcoder.doctor import amazon, looks
-from audio_transcoder.tests.amazon import ACCOUNT, QUEUE, REGION, STATUSES, AmazonServer
+from audio_transcoder.tests.amazon import (
+    ACCOUNT,
+    QUEUE,
+    REGION,
+    STATUSES,
+    AmazonServer,
+    Distribution,
+)
 from audio_transcoder.tests.factories import make_job
-from buckets import s3
+from buckets import cloudfront, s3
 from elastic_transcoder.models import Pipeline
 from elastic_transcoder.pipelines import ensure_pipeline
 from steps.models import Heartbeat
@@ -366,7 +375,14 @@ def test_nothing_is_wrong_with_a_good_account(aws, doctor):
         assert found.looks[name]["state"] == "fine", name
     for name in ("signed links", "lifecycle", "queue", "role", "rule", "target", "topic policy"):
         assert found.looks[name]["state"] == "fine", name
-    for name in ("topic", "subscription", "signature version", "webhook", "role's rights"):
+    for name in (
+        "topic",
+        "subscription",
+        "signature version",
+        "webhook",
+        "role's rights",
+        "intake",
+    ):
         assert found.looks[name]["state"] == "fine", name
     assert "AKIA…LE01" in found.said("credentials")
     assert "nobody-may-read" not in found.text
@@ -610,6 +626,7 @@ def test_a_fatal_clock_keeps_everything_signed_from_being_asked(aws, doctor):
 @pytest.mark.parametrize(
     ("action", "name", "permission"),
     [
+        ("GET notification", "intake", "s3:GetBucketNotification"),
         ("GET policyStatus", "bucket is private", "s3:GetBucketPolicyStatus"),
         ("GET lifecycle", "lifecycle", "s3:GetLifecycleConfiguration"),
         ("GetRole", "role", "iam:GetRole"),
@@ -648,7 +665,8 @@ def use_our_own_transcoder(aws: Aws) -> None:
     aws.settings.TRANSCODER_ENGINE = "elastic"
     everybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": ["SNS:Publish"]}
     everybody["Condition"] = {"StringEquals": {"AWS:SourceOwner": ACCOUNT}}
-    aws.account.set_topic(Policy=json.dumps({"Statement": [everybody]}))
+    statements = [everybody, aws.account.bucket_may_publish()]
+    aws.account.set_topic(Policy=json.dumps({"Statement": statements}))
     ensure_pipeline()
 
 
@@ -662,20 +680,169 @@ def test_a_topic_for_other_things_needs_no_rule(aws, doctor):
     assert found.names("wrong") == [], found.text
 
 
-@pytest.mark.parametrize("is_open", [False, True])
-def test_a_distribution_before_the_bucket_is_looked_at(aws, doctor, is_open):
-    """By another name of the same server: what counts is that people's links lead elsewhere."""
+@pytest.fixture
+def distribution(aws, tmp_path) -> Iterator[Distribution]:
+    """CloudFront for people's files and for static files, one of which is collected."""
+    with Distribution(aws.account) as made:
+        aws.settings.CLOUDFRONT_DOMAIN = "d111111abcdef8.cloudfront.net"
+        aws.settings.CLOUDFRONT_KEY_ID = made.key_id
+        aws.settings.CLOUDFRONT_KEY = made.private_pem
+        # Nobody here has a certificate of that host.
+        address = f"{made.url}/{{}}".format
+        aws.monkeypatch.setattr(cloudfront, "_address", address)
+        aws.settings.STATIC_ON_S3 = True
+        aws.settings.AWS_S3_CUSTOM_DOMAIN = made.url.removeprefix("http://")
+        aws.settings.AWS_S3_URL_PROTOCOL = "http:"
+        aws.settings.STORAGES = {
+            **aws.settings.STORAGES,
+            "staticfiles": {"BACKEND": "audio_transcoder.storages.S3StaticStorage"},
+        }
+        (tmp_path / "collected" / "css").mkdir(parents=True)
+        (tmp_path / "collected" / "css" / "site.css").write_text("body { color: red }")
+        aws.settings.STATICFILES_DIRS = [tmp_path / "collected"]
+        aws.settings.STATICFILES_FINDERS = ["django.contrib.staticfiles.finders.FileSystemFinder"]
+        call_command("collectstatic", interactive=False, verbosity=0)
+        yield made
 
-    def link(self: s3.S3Bucket, key: str, **_: object) -> str:
-        host = aws.account.url.replace("127.0.0.1", "localhost")
-        return aws.account.presigned(host, key)
 
-    aws.monkeypatch.setattr(s3.S3Bucket, "link", link)
-    aws.account.checks_signatures = not is_open
+def test_nothing_is_wrong_with_a_good_distribution(distribution, doctor):
     found = doctor()
-    assert found.looks["people's links"]["state"] == ("wrong" if is_open else "fine"), found.text
+    assert found.names("wrong") == found.names("could not be asked") == [], found.text
+    assert found.looks["people's links"]["state"] == found.looks["static files"]["state"] == "fine"
     assert "localhost" in found.said("people's links")
-    assert found.status == int(is_open)
+    assert re.search(r"/static/css/site\.[0-9a-f]{12}\.css is there", found.said("static files"))
+
+
+def the_distribution_asks_for_nothing(distribution: Distribution) -> None:
+    distribution.asks_for_signatures = False
+
+
+def the_distribution_knows_another_key(distribution: Distribution) -> None:
+    distribution.key_id = "K0ANOTHERKEY"
+
+
+def the_distribution_drops_names(distribution: Distribution) -> None:
+    distribution.passes_on_names = False
+
+
+def the_static_file_is_gone(distribution: Distribution) -> None:
+    s3, bucket = distribution.account.client("s3"), distribution.account.bucket
+    for found in s3.list_objects_v2(Bucket=bucket, Prefix="static/css/")["Contents"]:
+        s3.delete_object(Bucket=bucket, Key=found["Key"])
+
+
+def nothing_was_collected(distribution: Distribution) -> None:
+    staticfiles_storage.hashed_files.clear()
+
+
+@pytest.mark.parametrize(
+    ("broken", "name", "words"),
+    [
+        (the_distribution_asks_for_nothing, "people's links", "without a right signature"),
+        (the_distribution_knows_another_key, "people's links", "is answered 403"),
+        (the_distribution_drops_names, "people's links", "downloads are called by their keys"),
+        (the_static_file_is_gone, "static files", "is answered 404"),
+        (nothing_was_collected, "static files", "Say manage.py collectstatic"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_a_fault_of_the_distribution_is_named(distribution, doctor, broken, name, words):
+    broken(distribution)
+    doctor().must_name(name, words)
+
+
+def test_a_distribution_that_may_not_read_the_bucket_is_named(distribution, doctor):
+    distribution.reads_the_bucket = False
+    found = doctor()
+    assert found.names("wrong") == ["people's links", "static files"]
+    assert "origin access control" in found.said("people's links")
+    assert "may read static/*" in found.said("static files")
+
+
+# --- Objects dropped into the bucket ---
+
+
+def test_a_bucket_that_tells_a_function_is_fine(aws, doctor):
+    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:audio-intake"
+    aws.account.tell_of_new_objects(LambdaFunctionArn=function)
+    found = doctor()
+    assert found.looks["intake"]["state"] == "fine", found.text
+    assert function in found.said("intake")
+
+
+def nobody_is_told(aws: Aws) -> None:
+    aws.account.tell_of_new_objects()
+
+
+def something_else_is_told_of(aws: Aws) -> None:
+    aws.account.tell_of_new_objects("media/uploads/", TopicArn=aws.account.topic)
+
+
+def another_topic_is_told(aws: Aws) -> None:
+    other = aws.account.client("sns").create_topic(Name="of-others")["TopicArn"]
+    aws.account.tell_of_new_objects(TopicArn=other)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (nobody_is_told, "tells nobody of objects dropped below media/intake/"),
+        (something_else_is_told_of, "tells nobody"),
+        (another_topic_is_told, "of-others of dropped objects, and we do not listen there"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_an_intake_that_nobody_tells_of_is_warned_of(aws, doctor, broken, words):
+    broken(aws)
+    found = doctor()
+    assert found.names("wrong") == [], found.text
+    assert found.looks["intake"]["state"] == "warning"
+    assert words in found.said("intake")
+    assert "a look every 5 minutes" in found.said("intake")
+
+
+def test_a_topic_that_the_bucket_may_not_tell_is_named(aws, doctor):
+    rule = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}}
+    rule["Action"] = "sns:Publish"
+    aws.account.set_topic(Policy=json.dumps({"Statement": [rule]}))
+    doctor().must_name("intake", "s3.amazonaws.com")
+
+
+# --- Another storage of Django's ---
+
+
+@pytest.fixture
+def on_another_storage(here, tmp_path) -> Any:
+    here.MEDIA_STORAGE_BACKEND = "django.core.files.storage.FileSystemStorage"
+    here.MEDIA_STORAGE_OPTIONS = {"location": f"{tmp_path}/{{bucket}}"}
+    here.MEDIA_STORAGE_BUCKET = here.MEDIA_BUCKET = "audio"
+    Pipeline.objects.update(input_bucket="audio", output_bucket="audio")
+    return here
+
+
+def test_another_storage_is_looked_at(on_another_storage, doctor, tmp_path):
+    found = doctor()
+    assert found.names("wrong") == [], found.text
+    assert found.looks["storage"]["state"] == "fine"
+    assert "Uploads pass through this site" in found.said("storage")
+    assert found.looks["folder"]["state"] == found.looks["bucket"]["state"] == "skipped"
+    assert not [path for path in (tmp_path / "audio").rglob("*") if path.is_file()]
+
+
+def test_another_storage_that_refuses_us_is_named_and_no_tone_sent(
+    on_another_storage, doctor, tmp_path
+):
+    (tmp_path / "audio").write_text("in the way")
+    found = doctor("--loop")
+    found.must_name("storage", "FileSystemStorage cannot be used")
+    assert found.document["loop"]["text"] == 'Not sent while "storage" is wrong.'
+
+
+def test_another_storage_that_cannot_be_made_is_named(on_another_storage, doctor):
+    on_another_storage.MEDIA_STORAGE_BACKEND = "storages.backends.no_such.Storage"
+    found = doctor()
+    found.must_name("settings", "audio.E051")
+    assert "cannot be made (ModuleNotFoundError)" in found.said("storage")
 
 
 def test_a_private_address_is_no_address_for_amazon(aws, doctor):

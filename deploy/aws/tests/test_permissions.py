@@ -21,6 +21,7 @@ from deploy.aws.permissions import (
     RESOURCES,
     ROLES,
     SERVICES,
+    granted_to,
 )
 from deploy.aws.tests.template import Template
 from deploy.aws.tests.test_template import VARIANTS
@@ -175,3 +176,24 @@ def test_the_site_may_do_nothing_that_it_never_does():
     }
     of_the_site = {one.action for one in PERMISSIONS if one.who in ("web", "worker", "doctor")}
     assert of_the_site - used == set()
+
+
+# --- The doctor ---
+
+# Of a transcoder of ours, and of whoever the credentials are: IAM knows no right to it.
+NEEDS_NONE = {"elastictranscoder:ListPipelines", "sts:GetCallerIdentity"}
+
+
+def test_the_doctor_names_the_permissions_that_it_is_granted():
+    """Its texts say "Allow …" with the action that it gives to ``ask``."""
+    named = set()
+    for path in (ROOT / "audio_transcoder" / "doctor").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            function = node.func.attr if isinstance(node.func, ast.Attribute) else node.func
+            function = function.id if isinstance(function, ast.Name) else function
+            if function in ("ask", "optional") and isinstance(node.args[0], ast.Constant):
+                named.add(node.args[0].value)
+    assert len(named) > 15
+    assert named - NEEDS_NONE <= {one.action for one in granted_to("doctor")}

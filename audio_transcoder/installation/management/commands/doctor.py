@@ -13,7 +13,15 @@ from audio_transcoder import doctor
 from audio_transcoder.doctor import Finding, State
 
 # What stops the loop before it begins: without these it could only wait.
-NEEDED = ("writing rows", "bucket is writable", "folder", "transcoder", "steps", "worker")
+NEEDED = (
+    "writing rows",
+    "bucket is writable",
+    "storage",
+    "folder",
+    "transcoder",
+    "steps",
+    "worker",
+)
 
 
 class Command(BaseCommand):
