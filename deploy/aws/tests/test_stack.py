@@ -6,12 +6,14 @@ alarm, MediaConvert queue, CloudFront or destination of a function; those are in
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
+import zipfile
 from collections.abc import Iterator
 
 import boto3
@@ -24,7 +26,7 @@ from tests.clients.clients import AWS, installed
 from tests.moto_server import MotoServer
 
 README = (SITE.parent / "README.md").read_text()
-HANDLER = "def lambda_handler(event, context):\n    return {}\n"
+IGNORED = shutil.ignore_patterns("__pycache__")
 
 
 @pytest.fixture
@@ -53,8 +55,7 @@ def run(amazon, tmp_path):
     folder = tmp_path / "deploy" / "aws"
     folder.mkdir(parents=True)
     shutil.copy(SITE, folder)
-    (folder / "lambda").mkdir()
-    (folder / "lambda" / "transcode.py").write_text(HANDLER)
+    shutil.copytree(SITE.parent / "lambda", folder / "lambda", ignore=IGNORED)
 
     def run(command: str) -> str:
         program = shlex.quote(str(installed(AWS)))
@@ -150,3 +151,11 @@ def test_with_the_function_it_is_packaged_and_deployed(run, client):
         "logGroups"
     ]
     assert log["retentionInDays"] == 30
+    # What Lambda gets is the handler and nothing else, as it stands here.
+    (packed,) = client("s3").list_objects_v2(Bucket="your-artefacts")["Contents"]
+    body = client("s3").get_object(Bucket="your-artefacts", Key=packed["Key"])["Body"].read()
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert archive.namelist() == ["transcode.py"]
+        assert (
+            archive.read("transcode.py") == (SITE.parent / "lambda" / "transcode.py").read_bytes()
+        )
