@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from playwright.sync_api import Page, expect
 
 from audio_transcoder.doctor import storage
 from tests import radosgw
+from tests.faulty_proxy import FaultyProxy
 from tests.system import System, wait_for
 from tests.test_browser_uploads import MIB, Uploads, code_of, sha256, uppy, wav
 
@@ -44,13 +46,20 @@ class OnS3:
 
 @pytest.fixture
 def on_s3(uppy: None, s3_server: radosgw.S3Server, tmp_path: Path) -> Iterator[OnS3]:
+    with site_on(s3_server, s3_server.url, tmp_path) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def site_on(s3_server: radosgw.S3Server, endpoint_url: str, folder: Path) -> Iterator[OnS3]:
+    """Run a site that reaches the server, as its browsers do, by ``endpoint_url``."""
     keys = s3_server.user()
     bucket = s3_server.bucket(keys)
     client = s3_server.client(keys)
     system = System(
-        tmp_path,
+        folder,
         AWS_STORAGE_BUCKET_NAME=bucket,
-        AWS_S3_ENDPOINT_URL=s3_server.url,
+        AWS_S3_ENDPOINT_URL=endpoint_url,
         AWS_S3_ADDRESSING_STYLE="path",
         AWS_S3_REGION_NAME=radosgw.REGION,
         AWS_ACCESS_KEY_ID=keys.access_key_id,
@@ -70,8 +79,10 @@ def on_s3(uppy: None, s3_server: radosgw.S3Server, tmp_path: Path) -> Iterator[O
             ]
         },
     )
-    yield OnS3(system.start(), client, bucket)
-    system.stop()
+    try:
+        yield OnS3(system.start(), client, bucket)
+    finally:
+        system.stop()
 
 
 def test_a_gigabyte_interrupted_three_times_arrives_bit_by_bit(
@@ -124,25 +135,22 @@ def test_a_bucket_that_hides_etags_is_uploaded_to_all_the_same(
     assert on_s3.sha256(uploads.location()) == sha256(song)
 
 
-def test_the_doctor_asks_the_bucket_what_the_page_asks_it(page: Page, on_s3: OnS3, tmp_path: Path):
-    asked: list[dict[str, str]] = []
+def test_the_doctor_asks_the_bucket_what_the_page_asks_it(
+    page: Page, uppy: None, s3_server: radosgw.S3Server, tmp_path: Path
+):
+    with FaultyProxy(s3_server.url) as proxy, site_on(s3_server, proxy.url, tmp_path) as on_s3:
+        uploads = Uploads(page, on_s3.system)
+        uploads.choose(wav(tmp_path / "Song.wav", 20 * MIB))
+        uploads.send()
+        uploads.location()
+        preflights = proxy.asked("OPTIONS")
 
-    def hear(told: dict) -> None:
-        if told.get("type") == "Preflight":
-            asked.append(told["request"]["headers"])
-
-    uploads = Uploads(page, on_s3.system)
-    line = page.context.new_cdp_session(page)
-    line.on("Network.requestWillBeSent", hear)
-    line.send("Network.enable")
-    uploads.choose(wav(tmp_path / "Song.wav", 20 * MIB))
-    uploads.send()
-    uploads.location()
-
-    assert asked
-    for headers in asked:
-        questions = {name: headers[name] for name in headers if name.startswith("Access-Control")}
-        assert questions == storage.PREFLIGHT
+    assert preflights
+    wanted = {name.lower(): value for name, value in storage.PREFLIGHT.items()}
+    for one in preflights:
+        questions = {name: one.headers[name] for name in one.headers if "-request-" in name}
+        assert questions == wanted
+        assert one.headers["origin"] == on_s3.system.url
 
 
 def test_canceling_leaves_no_parts_in_the_bucket(page: Page, on_s3: OnS3, tmp_path: Path):
