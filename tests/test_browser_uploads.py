@@ -275,7 +275,7 @@ def test_another_file_does_not_continue_an_upload(
     expect(unfinished).to_contain_text("was changed since its upload began")
     assert dict(uploads.stored) == stored
 
-    uploads.page.get_by_role("button", name="Drop it").click()
+    uploads.page.get_by_role("button", name="Discard").click()
     expect(unfinished).to_be_hidden()
     uploads.page.reload()
     expect(uploads.page.get_by_label("Sound file")).to_be_visible()

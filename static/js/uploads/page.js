@@ -302,7 +302,7 @@
       named.setAttribute("aria-label", `${label}: ${upload.fileName}`);
     }
     row.querySelector("[data-does=choose]").addEventListener("click", () => input.click());
-    row.querySelector("[data-does=drop]").addEventListener("click", () => drop(upload, row, line));
+    row.querySelector("[data-does=discard]").addEventListener("click", () => discard(upload, row, line));
     input.addEventListener("change", () => {
       const [file] = input.files;
       if (file) goOn(upload, file, line);
@@ -331,16 +331,16 @@
     rows.get(added.id).focus();
   }
 
-  async function drop(upload, row, line) {
+  async function discard(upload, row, line) {
     try {
       await site.abort(upload);
     } catch (error) {
       if (error.status !== 404) {
-        line.textContent = words.notDropped;
+        line.textContent = words.notDiscarded;
         return;
       }
     }
-    window.site.announce(words.dropped);
+    window.site.announce(words.discarded);
     withdraw(row);
     fileInput.focus();
   }
