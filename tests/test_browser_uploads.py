@@ -446,6 +446,30 @@ def test_w12_a_sign_in_that_ran_out_is_said_and_nothing_is_lost(
     assert len(uploads.sent_twice()) < 3
 
 
+@pytest.mark.parametrize(
+    ("name", "lacks"),
+    [("old", "AbortSignal.any"), ("halfway", "window.Uppy")],
+    ids=["old", "halfway"],
+)
+def test_what_a_browser_cannot_do_leaves_the_plain_form(
+    site: System, page: Page, tmp_path: Path, name: str, lacks: str
+):
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.route("**/words.js", lambda route: give_also(route, f"{lacks} = undefined"))
+    sign_up(page, site, name)
+    page.goto(f"{site.url}/audio/upload/")
+    page.get_by_label("Sound file").set_input_files(wav(tmp_path / "Song.wav", MIB))
+    page.get_by_role("button", name="Upload and convert").click()
+    page.wait_for_url(re.compile(r"/audio/[0-9a-f-]{36}/$"))
+    assert said == []
+
+
+def give_also(route: Route, script: str) -> None:
+    answer = route.fetch()
+    route.fulfill(response=answer, body=f"{answer.text()};{script};")
+
+
 def test_w13_without_scripts_the_upload_page_is_a_plain_form(
     browser: Browser, site: System, tmp_path: Path
 ):

@@ -1,9 +1,10 @@
 "use strict";
 
 // The upload page: several files at once, each in a row of its own, sent in parts that survive a
-// lost network, a reload and a closed laptop. Without Uppy the form stays an ordinary one.
+// lost network, a reload and a closed laptop. Without Uppy, and in browsers from before 2024, the
+// form stays an ordinary one.
 (() => {
-  if (!window.Uppy) return;
+  if (!window.Uppy || !AbortSignal.any) return;
 
   const ANNOUNCED = [0, 25, 50, 75, 100]; // percent
 

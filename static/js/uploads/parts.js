@@ -307,6 +307,8 @@
     }
   }
 
+  if (!window.Uppy) return; // the page says so with its plain form
+
   window.uploads.PartsUploader = class PartsUploader extends window.Uppy.BasePlugin {
     constructor(uppy, opts) {
       super(uppy, opts);
