@@ -150,7 +150,12 @@ def _client(service: str, region: str) -> BaseClient:
 
 @functools.cache
 def _made_client(service: str, region: str) -> BaseClient:
-    return boto3.session.Session().client(service, region_name=region, config=_CONFIG)
+    return _session().client(service, region_name=region, config=_CONFIG)
+
+
+@functools.cache
+def _session() -> boto3.session.Session:
+    return boto3.session.Session()  # one for all clients: a new one reads boto3's files again
 
 
 def credentials() -> Credentials | None:

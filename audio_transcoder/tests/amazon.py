@@ -29,6 +29,7 @@ from tests.moto_server import MotoServer
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
+ACCESS_KEY_ID = "AKIAEXAMPLEEXAMPLE01"
 QUEUE = f"arn:aws:mediaconvert:{REGION}:{ACCOUNT}:queues/audio"
 STATUSES = ["COMPLETE", "ERROR", "CANCELED", "PROGRESSING", "STATUS_UPDATE"]
 _CORS = {
@@ -55,6 +56,7 @@ class AmazonServer(MotoServer):
 
     def __enter__(self) -> AmazonServer:
         super().__enter__()
+        self._clients: dict[str, Any] = {}
         account = self
 
         class Handler(self._server.RequestHandlerClass):
@@ -143,12 +145,16 @@ class AmazonServer(MotoServer):
     # --- the account --------------------------------------------------------------------------
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            region_name=REGION,
-            endpoint_url=self.url,
-            config=Config(s3={"addressing_style": "path"}),
-        )
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                region_name=REGION,
+                endpoint_url=self.url,
+                aws_access_key_id=ACCESS_KEY_ID,
+                aws_secret_access_key="anything",  # moto looks at no signature
+                config=Config(s3={"addressing_style": "path"}),
+            )
+        return self._clients[service]
 
     def furnish(self, site_url: str) -> None:
         """Make bucket, topic, subscription, rule and role, all as they should be."""

@@ -6,6 +6,7 @@ Each test runs the command itself, on a site that really answers.
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from django.utils import timezone
 
 from audio_transcoder.doctor import amazon, looks
 from audio_transcoder.tests.amazon import (
+    ACCESS_KEY_ID,
     ACCOUNT,
     QUEUE,
     REGION,
@@ -45,6 +47,7 @@ class Found:
     """What the command wrote, and how it ended."""
 
     def __init__(self, capsys: pytest.CaptureFixture, *arguments: str) -> None:
+        forget_clients_of_others()
         self.status = 0
         try:
             call_command("doctor", "--json", *arguments)
@@ -94,17 +97,23 @@ def here(live_server, settings, tmp_path) -> Any:
     return settings
 
 
-@pytest.fixture
-def no_clients_yet() -> Iterator[None]:
-    """Clients are kept for a process, and each test has other credentials and addresses."""
-    _forget_clients()
+_clients_are_of: list[str | None] = []
+
+
+def forget_clients_of_others() -> None:
+    """Forget the process's clients, which take a second to make, if they have other keys."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")
+    now = [os.environ.get(name) for name in names]
+    if now != _clients_are_of:
+        for made in (s3._built_client, amazon._made_client, amazon._session):
+            made.cache_clear()
+        _clients_are_of[:] = now
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_clients_are_left() -> Iterator[None]:
     yield
-    _forget_clients()
-
-
-def _forget_clients() -> None:
-    s3._built_client.cache_clear()
-    amazon._made_client.cache_clear()
+    forget_clients_of_others()
 
 
 @pytest.fixture(scope="session")
@@ -136,8 +145,8 @@ class Aws:
 
 
 @pytest.fixture
-def aws(here, amazon_server, monkeypatch, no_clients_yet) -> Aws:
-    use_keys(monkeypatch, "AKIAEXAMPLEEXAMPLE01", "a-secret-that-nobody-may-read")
+def aws(here, amazon_server, monkeypatch) -> Aws:
+    use_keys(monkeypatch, ACCESS_KEY_ID, "a-secret-that-nobody-may-read")
     monkeypatch.setenv("AWS_ENDPOINT_URL", amazon_server.url)
     amazon_server.furnish(here.SITE_URL)
     here.AWS_REGION = here.AWS_S3_REGION_NAME = REGION
@@ -869,7 +878,7 @@ class OnS3:
 
 
 @pytest.fixture
-def on_s3(here, s3_server: S3Server, monkeypatch, no_clients_yet) -> OnS3:
+def on_s3(here, s3_server: S3Server, monkeypatch) -> OnS3:
     """Our own transcoder, with the bucket on a server that checks everything as Amazon does."""
     keys = s3_server.user()
     use_keys(monkeypatch, keys.access_key_id, keys.secret_access_key)
