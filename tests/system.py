@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from buckets.cors import cors_rules
 from tests.radosgw import S3Server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -206,7 +207,8 @@ class System:
 class SystemOnS3(System):
     """The same with its objects in a private bucket of its own: only the environment differs.
 
-    ``url``: of a proxy before the server, if there is one.
+    The bucket has the CORS rules that we tell people to give theirs. ``url``: of a proxy before
+    the server, if there is one.
     """
 
     def __init__(self, data_dir: Path, server: S3Server, url: str = "", **settings: object) -> None:
@@ -222,6 +224,10 @@ class SystemOnS3(System):
             AWS_SECRET_ACCESS_KEY=self.keys.secret_access_key,
             **settings,
         )
+        rules = cors_rules(self.url)
+        for rule in rules["CORSRules"]:
+            rule["AllowedOrigins"].append(f"http://localhost:{self.port}")  # as SITE_URL has it
+        self.s3.put_bucket_cors(Bucket=self.bucket, CORSConfiguration=rules)
 
     def objects(self) -> list[str]:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from botocore.client import BaseClient
 from playwright.sync_api import Page, expect
 
 from audio_transcoder.doctor import storage
-from tests import radosgw
 from tests.faulty_proxy import FaultyProxy
-from tests.system import System, wait_for
+from tests.radosgw import S3Server
+from tests.system import SystemOnS3, wait_for
 from tests.test_browser_uploads import MIB, Uploads, code_of, sha256, uppy, wav
 
 __all__ = ["uppy"]
@@ -23,73 +20,44 @@ __all__ = ["uppy"]
 pytestmark = [pytest.mark.browser, pytest.mark.s3]
 
 
-@dataclass
-class OnS3:
-    """A site of its own whose files are in a bucket of its own."""
-
-    system: System
-    client: BaseClient
-    bucket: str
-
+class OnS3(SystemOnS3):
     def sha256(self, url: str) -> str:
         """Return the hash of the object of the file on that page, as the store hands it out."""
         key = f"media/uploads/{code_of(url)}/source"
-        body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"]
         digest = hashlib.sha256()
         for chunk in body.iter_chunks(MIB):
             digest.update(chunk)
         return digest.hexdigest()
 
     def unfinished(self) -> list[dict]:
-        return self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
+        return self.s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
+
+
+@pytest.fixture(scope="module")
+def on_s3(
+    uppy: None, s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OnS3]:
+    folder = tmp_path_factory.mktemp("uploads-on-s3")
+    running = OnS3(folder, s3_server, UPLOADS_PER_MINUTE=0)
+    yield running.start()
+    running.stop()
 
 
 @pytest.fixture
-def on_s3(uppy: None, s3_server: radosgw.S3Server, tmp_path: Path) -> Iterator[OnS3]:
-    with site_on(s3_server, s3_server.url, tmp_path) as found:
-        yield found
-
-
-@contextlib.contextmanager
-def site_on(s3_server: radosgw.S3Server, endpoint_url: str, folder: Path) -> Iterator[OnS3]:
-    """Run a site that reaches the server, as its browsers do, by ``endpoint_url``."""
-    keys = s3_server.user()
-    bucket = s3_server.bucket(keys)
-    client = s3_server.client(keys)
-    system = System(
-        folder,
-        AWS_STORAGE_BUCKET_NAME=bucket,
-        AWS_S3_ENDPOINT_URL=endpoint_url,
-        AWS_S3_ADDRESSING_STYLE="path",
-        AWS_S3_REGION_NAME=radosgw.REGION,
-        AWS_ACCESS_KEY_ID=keys.access_key_id,
-        AWS_SECRET_ACCESS_KEY=keys.secret_access_key,
-        UPLOADS_PER_MINUTE=0,
-    )
-    client.put_bucket_cors(
-        Bucket=bucket,
-        CORSConfiguration={
-            "CORSRules": [
-                {
-                    "AllowedOrigins": [system.url],
-                    "AllowedMethods": ["GET", "PUT", "POST"],
-                    "AllowedHeaders": ["*"],
-                    "ExposeHeaders": ["ETag"],
-                }
-            ]
-        },
-    )
-    try:
-        yield OnS3(system.start(), client, bucket)
-    finally:
-        system.stop()
+def hidden_etags(on_s3: OnS3) -> Iterator[None]:
+    rules = on_s3.s3.get_bucket_cors(Bucket=on_s3.bucket)["CORSRules"]
+    hiding = [{**rule, "ExposeHeaders": []} for rule in rules]
+    on_s3.s3.put_bucket_cors(Bucket=on_s3.bucket, CORSConfiguration={"CORSRules": hiding})
+    yield
+    on_s3.s3.put_bucket_cors(Bucket=on_s3.bucket, CORSConfiguration={"CORSRules": rules})
 
 
 def test_a_gigabyte_interrupted_three_times_arrives_bit_by_bit(
     page: Page, on_s3: OnS3, tmp_path: Path
 ):
     recording = wav(tmp_path / "The whole night.wav", 1024 * MIB)
-    uploads = Uploads(page, on_s3.system)
+    uploads = Uploads(page, on_s3)
     uploads.line(40)
     uploads.choose(recording)
     uploads.page.get_by_label("FLAC").uncheck()
@@ -108,9 +76,9 @@ def test_a_gigabyte_interrupted_three_times_arrives_bit_by_bit(
     uploads.choose(recording, label="The file to go on with")
     uploads.wait_for_parts(40)
 
-    on_s3.system.stop()
+    on_s3.stop()
     expect(uploads.row(recording)).to_contain_text("Trying again", timeout=60_000)
-    on_s3.system.start()
+    on_s3.start()
     uploads.line()
 
     url = uploads.location()
@@ -121,14 +89,10 @@ def test_a_gigabyte_interrupted_three_times_arrives_bit_by_bit(
 
 
 def test_a_bucket_that_hides_etags_is_uploaded_to_all_the_same(
-    page: Page, on_s3: OnS3, tmp_path: Path
+    page: Page, on_s3: OnS3, hidden_etags: None, tmp_path: Path
 ):
-    rules = on_s3.client.get_bucket_cors(Bucket=on_s3.bucket)["CORSRules"]
-    for rule in rules:
-        rule.pop("ExposeHeaders", None)
-    on_s3.client.put_bucket_cors(Bucket=on_s3.bucket, CORSConfiguration={"CORSRules": rules})
     song = wav(tmp_path / "Song.wav", 20 * MIB)
-    uploads = Uploads(page, on_s3.system)
+    uploads = Uploads(page, on_s3)
     uploads.choose(song)
     uploads.send()
 
@@ -136,26 +100,28 @@ def test_a_bucket_that_hides_etags_is_uploaded_to_all_the_same(
 
 
 def test_the_doctor_asks_the_bucket_what_the_page_asks_it(
-    page: Page, uppy: None, s3_server: radosgw.S3Server, tmp_path: Path
+    page: Page, uppy: None, s3_server: S3Server, tmp_path: Path
 ):
-    with FaultyProxy(s3_server.url) as proxy, site_on(s3_server, proxy.url, tmp_path) as on_s3:
-        uploads = Uploads(page, on_s3.system)
+    with FaultyProxy(s3_server.url) as proxy:
+        system = SystemOnS3(tmp_path, s3_server, proxy.url).start()
+        uploads = Uploads(page, system)
         uploads.choose(wav(tmp_path / "Song.wav", 20 * MIB))
         uploads.send()
         uploads.location()
         preflights = proxy.asked("OPTIONS")
+        system.stop()
 
     assert preflights
     wanted = {name.lower(): value for name, value in storage.PREFLIGHT.items()}
     for one in preflights:
         questions = {name: one.headers[name] for name in one.headers if "-request-" in name}
         assert questions == wanted
-        assert one.headers["origin"] == on_s3.system.url
+        assert one.headers["origin"] == system.url
 
 
 def test_canceling_leaves_no_parts_in_the_bucket(page: Page, on_s3: OnS3, tmp_path: Path):
     song = wav(tmp_path / "Song.wav", 40 * MIB)
-    uploads = Uploads(page, on_s3.system)
+    uploads = Uploads(page, on_s3)
     uploads.line(10)
     uploads.choose(song)
     uploads.send()

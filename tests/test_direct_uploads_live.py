@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 
-from buckets.cors import cors_rules
 from tests.direct import START, DirectUpload
-from tests.radosgw import REGION, S3Server
-from tests.system import Person, System, memory_bytes, wait_for
+from tests.system import Person, System, SystemOnS3, memory_bytes, wait_for
 
 MIB = 1 << 20
 GROWTH_LIMIT_BYTES = 32 * MIB
+
+_numbers = itertools.count(1)
 
 
 def zeros(_start: int, size: int) -> bytes:
@@ -140,41 +140,20 @@ def is_cut_off(connection: http.client.HTTPConnection) -> bool:
 # --- On a real S3 server ----------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def on_s3(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """An installation whose bucket is on the S3 server, with the CORS rules of our pages."""
-    keys = s3_server.user()
-    system = System(
-        tmp_path_factory.mktemp("direct-s3"),
-        AWS_STORAGE_BUCKET_NAME=s3_server.bucket(keys),
-        AWS_S3_ENDPOINT_URL=s3_server.url,
-        AWS_S3_ADDRESSING_STYLE="path",
-        AWS_S3_REGION_NAME=REGION,
-        AWS_ACCESS_KEY_ID=keys.access_key_id,
-        AWS_SECRET_ACCESS_KEY=keys.secret_access_key,
-    )
-    system.store = s3_server.client(keys)
-    system.bucket = system.environment["AWS_STORAGE_BUCKET_NAME"]
-    system.store.put_bucket_cors(Bucket=system.bucket, CORSConfiguration=cors_rules(system.url))
-    system.start()
-    yield system
-    system.stop()
+@pytest.fixture
+def on_s3(system_on_s3: SystemOnS3) -> SystemOnS3:
+    return system_on_s3
 
 
 @pytest.fixture
-def guest(on_s3: System) -> Person:
-    return Person(on_s3, f"guest{time.monotonic_ns()}").sign_up()
-
-
-def keys_in(system: System) -> list[str]:
-    listed = system.store.list_objects_v2(Bucket=system.bucket, Prefix="media/uploads/")
-    return [one["Key"] for one in listed.get("Contents", ())]
+def guest(on_s3: SystemOnS3) -> Person:
+    return Person(on_s3, f"guest{next(_numbers)}").sign_up()
 
 
 @pytest.mark.s3
 @pytest.mark.end_to_end
 def test_on_s3_a_file_makes_the_whole_way_past_the_web_process(
-    on_s3: System, guest: Person, music: Path
+    on_s3: SystemOnS3, guest: Person, music: Path
 ):
     location = send_file(guest, music, formats="wav")
     guest.wait_until_ready()
@@ -183,7 +162,7 @@ def test_on_s3_a_file_makes_the_whole_way_past_the_web_process(
 
 
 @pytest.mark.s3
-def test_u25_on_s3_the_signature_holds_what_was_declared(on_s3: System, guest: Person):
+def test_u25_on_s3_the_signature_holds_what_was_declared(on_s3: SystemOnS3, guest: Person):
     sound = os.urandom(8 * MIB + 5)
     upload = DirectUpload(guest, len(sound), lambda at, size: sound[at : at + size])
     url = upload.part_url(2)
@@ -203,12 +182,13 @@ def test_u25_on_s3_the_signature_holds_what_was_declared(on_s3: System, guest: P
     assert second.json() == first.json()
     # The address lives on, and opens nothing any more.
     assert requests.put(url, data=sound[-5:], timeout=20).status_code == 404
-    got = on_s3.store.get_object(Bucket=on_s3.bucket, Key=upload.facts["key"])["Body"].read()
-    assert got == sound
+    assert on_s3.read_object(upload.facts["key"]) == sound
 
 
 @pytest.mark.s3
-def test_u25_on_s3_a_form_takes_what_was_declared_and_nothing_else(on_s3: System, guest: Person):
+def test_u25_on_s3_a_form_takes_what_was_declared_and_nothing_else(
+    on_s3: SystemOnS3, guest: Person
+):
     query = "filename=Small.wav&type=audio/wav&metadata[size]=100"
     origin = {"Origin": on_s3.url}
     path = f"{on_s3.url}/audio/uploads/s3/params?{query}"
@@ -223,14 +203,14 @@ def test_u25_on_s3_a_form_takes_what_was_declared_and_nothing_else(on_s3: System
     assert post(bytes(101)) in (400, 403)
     assert post(bytes(100), key="media/uploads/other/source") == 403
     assert post(bytes(100), **{"Content-Type": "text/html"}) == 403
-    assert keys_in(on_s3) == [key for key in keys_in(on_s3) if key != form["fields"]["key"]]
+    assert form["fields"]["key"] not in on_s3.objects()
     assert post(bytes(100)) == 201
     # Nobody tells; the step finds it.
     wait_for(lambda: on_s3.count("audio_transcoder_audiofile", "size_bytes = 100"), "the step", 60)
 
 
 @pytest.mark.s3
-def test_u26_on_s3_a_finish_says_what_is_missing(on_s3: System, guest: Person):
+def test_u26_on_s3_a_finish_says_what_is_missing(on_s3: SystemOnS3, guest: Person):
     sound = os.urandom(16 * MIB + 5)
     upload = DirectUpload(guest, len(sound), lambda at, size: sound[at : at + size])
     second = upload.send(2)
@@ -243,13 +223,13 @@ def test_u26_on_s3_a_finish_says_what_is_missing(on_s3: System, guest: Person):
 
 
 @pytest.mark.s3
-def test_on_s3_what_is_aborted_leaves_no_part(on_s3: System, guest: Person):
+def test_on_s3_what_is_aborted_leaves_no_part(on_s3: SystemOnS3, guest: Person):
     upload = DirectUpload(guest, 16 * MIB, zeros)
     upload.send(1)
     assert upload.ask("DELETE", upload.path()).status_code == 204
 
     def parts() -> list[str]:
-        listed = on_s3.store.list_multipart_uploads(Bucket=on_s3.bucket)
+        listed = on_s3.s3.list_multipart_uploads(Bucket=on_s3.bucket)
         return [one["Key"] for one in listed.get("Uploads", ())]
 
     wait_for(lambda: upload.facts["key"] not in parts(), "its parts to go", 30)
@@ -257,7 +237,7 @@ def test_on_s3_what_is_aborted_leaves_no_part(on_s3: System, guest: Person):
 
 
 @pytest.mark.s3
-def test_on_s3_the_bucket_lets_our_pages_in_and_no_others(on_s3: System, guest: Person):
+def test_on_s3_the_bucket_lets_our_pages_in_and_no_others(on_s3: SystemOnS3, guest: Person):
     url = DirectUpload(guest, 5, zeros).part_url(1)
 
     def preflight(origin: str) -> requests.Response:

@@ -6,12 +6,10 @@ import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.radosgw import S3Server
-from tests.system import ROOT, System, wait_for
+from tests.system import ROOT, System, on_both_kinds, wait_for
 
 pytestmark = pytest.mark.end_to_end
 
@@ -47,6 +45,7 @@ def must_have_left_nothing(system: System) -> None:
     wait_for(lambda: system.objects() == [], "an empty bucket", 5)
 
 
+@on_both_kinds
 def test_all_is_well_and_a_tone_goes_round(system: System):
     before = {table: system.count(table) for table in ("auth_user", "django_session")}
     files, objects = system.count("audio_transcoder_audiofile"), system.objects()
@@ -63,7 +62,7 @@ def test_all_is_well_and_a_tone_goes_round(system: System):
     # Nobody's file, account, session or object is left of it.
     assert {table: system.count(table) for table in before} == before
     assert system.count("audio_transcoder_audiofile") == files
-    assert system.objects() == objects
+    assert set(system.objects()) <= set(objects)  # another test's may still go
 
 
 def test_people_read_one_line_for_each_leg(system: System):
@@ -107,29 +106,3 @@ def test_a_stopped_system_is_named(own_system: System):
     assert set(wrong(answer)) == {"steps", "worker", "transcoder", "own notices"}
     assert "Start make run" in wrong(answer)["worker"]
     assert answer["loop"]["text"].startswith("Not sent while")
-
-
-@pytest.mark.s3
-def test_a_tone_goes_round_on_a_real_s3_server(s3_server: S3Server, tmp_path: Path):
-    keys = s3_server.user()
-    client, bucket = s3_server.client(keys), s3_server.bucket(keys)
-    system = System(
-        tmp_path,
-        AWS_STORAGE_BUCKET_NAME=bucket,
-        AWS_S3_ENDPOINT_URL=s3_server.url,
-        AWS_S3_ADDRESSING_STYLE="path",
-        AWS_S3_REGION_NAME="us-east-1",
-        AWS_ACCESS_KEY_ID=keys.access_key_id,
-        AWS_SECRET_ACCESS_KEY=keys.secret_access_key,
-    )
-    rule = {"AllowedMethods": ["PUT"], "AllowedHeaders": ["*"], "ExposeHeaders": ["ETag"]}
-    rule["AllowedOrigins"] = [f"http://localhost:{system.port}"]
-    client.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
-    system.start()
-    try:
-        done = run(system, "--loop", "--json")
-    finally:
-        system.stop()
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert list(json.loads(done.stdout)["loop"]["legs"]) == LEGS
-    assert client.list_objects_v2(Bucket=bucket)["KeyCount"] == 0

@@ -361,7 +361,7 @@ def test_s17_an_object_is_reached_by_its_signed_link_alone(
     for address in (
         bare,
         f"{proxy.url}/{system.bucket}/",
-        link.replace("X-Amz-Expires=3600", "X-Amz-Expires=7200"),
+        re.sub("X-Amz-Expires=[0-9]+", "X-Amz-Expires=86400", link),
         link.replace("Five%20seconds", "Six%20seconds"),
         link.replace("/media/renditions/", "/media/uploads/"),
         re.sub("X-Amz-Signature=[0-9a-f]{4}", "X-Amz-Signature=0000", link),
@@ -406,6 +406,7 @@ def test_s10_ranges_of_a_download_and_its_head_have_the_right_lengths(
         assert len(answer.content) in (len(whole), int(answer.headers["Content-Length"])), odd
 
 
+@pytest.mark.browser
 def test_s9_a_player_whose_link_has_ended_goes_on_where_it_was(
     page: Page, system: SystemOnS3, proxy: FaultyProxy, long_music: Path
 ):
