@@ -19,8 +19,6 @@ logger = logging.getLogger(__name__)
 
 # Whoever takes a note in hand may die; nobody else does before this has passed.
 IN_HAND = timedelta(seconds=60)
-# After everything was found gone, a worker that had lost its lease may still store something.
-GRACE = timedelta(seconds=30)
 # An order without an answer may still reach the engine's list; later than this it never will.
 UNANSWERED = timedelta(minutes=2)
 
@@ -91,11 +89,11 @@ def _is_done(job: DeletedJob) -> bool:
 
 
 def _record(deletion: Deletion, is_clear: bool) -> None:
-    now = timezone.now()
+    now, grace_s = timezone.now(), settings.DELETION_GRACE_S
     clear_since = (deletion.clear_since or now) if is_clear else None
     row = Deletion.objects.filter(pk=deletion.pk)
-    if clear_since and now - clear_since >= GRACE:
+    if clear_since and now - clear_since >= timedelta(seconds=grace_s):
         row.delete()
         return
-    wait_s = GRACE.total_seconds() if is_clear else min(2 ** min(deletion.attempts, 10), 60)
+    wait_s = grace_s if is_clear else min(2 ** min(deletion.attempts, 10), 60)
     row.update(clear_since=clear_since, next_step_at=now + timedelta(seconds=wait_s))

@@ -368,6 +368,9 @@ WORK_DIR = DATA_DIR / "work"
 TRANSCODER_LEASE_S = env.float("TRANSCODER_LEASE_S", default=60.0)
 TRANSCODER_RENEW_S = env.float("TRANSCODER_RENEW_S", default=15.0)
 TRANSCODER_STALL_S = env.float("TRANSCODER_STALL_S", default=30.0)
+# Seconds after which what was deleted is looked at once more, when everything was found gone: a
+# worker that had lost its claim may still have stored something.
+DELETION_GRACE_S = env.float("DELETION_GRACE_S", default=30.0)
 # Bytes: memory of one FFmpeg, and the largest result of one output.
 FFMPEG_MEMORY_BYTES = env.int("FFMPEG_MEMORY_BYTES", default=2 * 1024**3)
 OUTPUT_MAX_BYTES = env.int("OUTPUT_MAX_BYTES", default=16 * 1024**3)

@@ -15,11 +15,13 @@ from tests.radosgw import S3Server
 from tests.system import Person, System, SystemOnS3
 
 _numbers = itertools.count(1)
+# How long the shared installations wait where nothing can be seen of it.
+IMPATIENT = {"DELETION_GRACE_S": 2}
 
 
 @pytest.fixture(scope="session")
 def system_on_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    running = System(tmp_path_factory.mktemp("system")).start()
+    running = System(tmp_path_factory.mktemp("system"), **IMPATIENT).start()
     yield running
     running.stop()
 
@@ -28,7 +30,7 @@ def system_on_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Syst
 def system_on_s3(
     tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server
 ) -> Iterator[SystemOnS3]:
-    running = SystemOnS3(tmp_path_factory.mktemp("system-on-s3"), s3_server).start()
+    running = SystemOnS3(tmp_path_factory.mktemp("system-on-s3"), s3_server, **IMPATIENT).start()
     yield running
     running.stop()
 
