@@ -134,15 +134,6 @@ def test_n22_records_that_are_not_for_us_are_left_out(deliver, settings, caplog)
     assert [row.key for row in IntakeObject.objects.all()] == ["media/intake/alice/song.wav"]
 
 
-@pytest.mark.parametrize(("member", "count"), [("key", 0), ("eTag", 1), ("sequencer", 1)])
-def test_half_a_letter_in_an_event_is_no_error(deliver, settings, member, count):
-    """JSON has a spelling for it, and no database takes it."""
-    record = record_of("media/intake/alice/song.wav", bucket=settings.MEDIA_BUCKET)
-    record["s3"]["object"][member] = "media/intake/alice/\ud800"
-    assert deliver({"Records": [record]}).status_code == 200
-    assert IntakeObject.objects.count() == count
-
-
 @pytest.mark.parametrize(
     "document",
     [TEST_EVENT, {"Records": [{"s3": None}]}, event_of("media/intake/a/b.wav", bucket="other")],
