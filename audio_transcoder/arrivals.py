@@ -106,15 +106,17 @@ def _take(audio_file: AudioFile) -> bool:
 
 def _examine(audio_file: AudioFile) -> None:
     try:
-        sound = _look(audio_file)
+        head = _head(audio_file)
+        sound = _look(head, is_whole=audio_file.size_bytes <= HEAD_BYTES)
     except probe.NotSound as error:
         _refuse(audio_file, error.reason, error.detail)
         return
     except ObjectMissing:
         _refuse(audio_file, "lost", "The store has nothing of it.")
         return
-    facts: dict[str, object] = {}
-    if sound is not None:
+    if sound is None:
+        facts: dict[str, object] = {"container": probe.container_of(head)}
+    else:
         facts = {
             "container": sound.container,
             "codec": sound.codec,
@@ -131,20 +133,24 @@ def _examine(audio_file: AudioFile) -> None:
         steps.nudge("place")
 
 
-def _look(audio_file: AudioFile) -> probe.Sound | None:
-    """Return what the object's head says; None where it says nothing. Raises NotSound.
-
-    Raises BucketError, ExaminerNotStarted and OSError when nobody can look just now.
-    """
+def _head(audio_file: AudioFile) -> bytes:
+    """Return the object's first bytes. Raises NotSound where there are none, and BucketError."""
     if audio_file.size_bytes == 0:
         raise probe.NotSound("empty", "0 bytes")
     key = keys.bucket_key(audio_file.mp3_file.name)
-    head = bucket(settings.MEDIA_BUCKET).head(key, HEAD_BYTES)
+    return bucket(settings.MEDIA_BUCKET).head(key, HEAD_BYTES)
+
+
+def _look(head: bytes, *, is_whole: bool) -> probe.Sound | None:
+    """Return what the head of a file says; None where it says nothing. Raises NotSound.
+
+    Raises ExaminerNotStarted and OSError when nobody can look just now.
+    """
     # Of the name that remove_stale_temporary_files() knows, and that FFmpeg makes nothing of.
     with tempfile.NamedTemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR, suffix=".upload") as copy:
         copy.write(head)
         copy.flush()
-        look = probe.probe if audio_file.size_bytes <= HEAD_BYTES else probe.probe_head
+        look = probe.probe if is_whole else probe.probe_head
         return look(Path(copy.name))
 
 

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from sound import kinds
 from sound.examination import Examiner, ExaminerDied, ExaminerNotStarted
+from sound.examiner import magic
 
 # Seconds: counting packets ends after the first, and the child with the second.
 COUNTING_S = 3.0
@@ -83,6 +84,14 @@ def probe_head(path: Path) -> Sound | None:
         if error.holds:
             raise
         return None
+
+
+def container_of(head: bytes) -> str:
+    """Return the container that the first bytes of a file name, "" if they name none.
+
+    Not looked into and so not believed: good for a name, and for what an engine is asked.
+    """
+    return magic.container(head)
 
 
 def _refuse_by_size(path: Path) -> None:

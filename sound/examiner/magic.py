@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-# Containers that we take: one that does not open is damaged.
-OURS = (
-    (0, b"ID3"), (0, b"fLaC"), (0, b"OggS"), (0, b"\x1aE\xdf\xa3"), (4, b"ftyp"), (4, b"moov"),
-    (4, b"mdat"), (8, b"WAVE"), (8, b"AIFF"), (8, b"AIFC"),
-    (0, bytes.fromhex("3026b2758e66cf11")), (0, b"FLV\x01"), (0, b"\x00\x00\x01\xba"),
-    (0, bytes.fromhex("060e2b34020501010d010201")),
-)  # fmt: skip
+# Containers that we take, by FFmpeg's names: one that does not open is damaged.
+CONTAINERS = {
+    "mp3": ((0, b"ID3"),),
+    "flac": ((0, b"fLaC"),),
+    "ogg": ((0, b"OggS"),),
+    "matroska": ((0, b"\x1aE\xdf\xa3"),),
+    "mov": ((4, b"ftyp"), (4, b"moov"), (4, b"mdat")),
+    "wav": ((8, b"WAVE"),),
+    "aiff": ((8, b"AIFF"), (8, b"AIFC")),
+    "asf": ((0, bytes.fromhex("3026b2758e66cf11")),),
+    "flv": ((0, b"FLV\x01"),),
+    "mpeg": ((0, b"\x00\x00\x01\xba"),),
+    "mxf": ((0, bytes.fromhex("060e2b34020501010d010201")),),
+}
 
 # Sound or video, but of a kind that we do not take.
 FOREIGN = (
@@ -38,6 +45,12 @@ WRAPPERS = (
 BOXES = tuple((4, kind) for kind in (b"free", b"skip", b"wide", b"pnot", b"uuid", b"styp"))
 
 
+def container(head: bytes) -> str:
+    """Return the container that a file with this beginning names, "" if it names none of ours."""
+    named = (name for name, magics in CONTAINERS.items() if _is(head, magics))
+    return next(named, "mov" if is_of_mp4(head) else "")
+
+
 def is_of_mp4(head: bytes) -> bool:
     """Return whether a file with this beginning may be an MP4 whose sound stands further on."""
     return _is(head, BOXES)
@@ -58,6 +71,6 @@ def reason(head: bytes) -> tuple[str, str]:
         return "no_audio", "it is a picture"
     if _is(head, FOREIGN):
         return "unsupported", "a kind of sound or video that is not taken"
-    if _is(head, OURS):
+    if any(_is(head, magics) for magics in CONTAINERS.values()):
         return "damaged", "its header cannot be read"
     return "not_audio", "no known kind of sound begins like this"
