@@ -6,13 +6,14 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from audio_transcoder import direct_uploads
+from audio_transcoder import direct_uploads, removal
 from audio_transcoder.models import (
     AudioFile,
     DeletedJob,
@@ -229,9 +230,11 @@ class PersonAdmin(UserAdmin):
         return [str(person) for person in objs], counts, set(), []
 
     def delete_model(self, request: HttpRequest, obj: object) -> None:
-        AudioFile.objects.filter(owner=obj).remove()
-        super().delete_model(request, obj)
+        with transaction.atomic():
+            removal.forget([obj])
+            super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
-        AudioFile.objects.filter(owner__in=list(queryset)).remove()
-        super().delete_queryset(request, queryset)
+        with transaction.atomic():
+            removal.forget(list(queryset))
+            super().delete_queryset(request, queryset)

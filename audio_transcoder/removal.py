@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 from django.utils import timezone
 
 import steps
 from audio_transcoder import keys, turns
 from audio_transcoder.engines.base import TranscoderError, TranscoderRejected
-from audio_transcoder.models import DeletedJob, Deletion
+from audio_transcoder.models import AudioFile, DeletedJob, Deletion
 from audio_transcoder.transcoder import default_transcoder
 from buckets import Bucket, BucketError, BucketMissing, BucketUnavailable, bucket
 
@@ -21,6 +24,18 @@ logger = logging.getLogger(__name__)
 IN_HAND = timedelta(seconds=60)
 # An order without an answer may still reach the engine's list; later than this it never will.
 UNANSWERED = timedelta(minutes=2)
+
+
+@transaction.atomic
+def forget(people: Collection[AbstractBaseUser]) -> None:
+    """Remove all files of these people, and what lies for them in the intake; not themselves.
+
+    Who takes the user name of one of them later must find nothing that was theirs.
+    """
+    AudioFile.objects.filter(owner__in=people).remove()
+    waiting = [f"intake/{person.get_username()}/" for person in people]
+    Deletion.objects.bulk_create(Deletion(prefixes=[prefix]) for prefix in waiting)
+    steps.nudge("delete")
 
 
 def remove_due() -> datetime | None:

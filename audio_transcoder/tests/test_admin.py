@@ -6,9 +6,12 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.test import Client
 from django.urls import reverse
 
+from audio_transcoder import removal
 from audio_transcoder.models import AudioFile, Deletion, TranscodeJob
 from audio_transcoder.tests.factories import make_file, make_job, make_person
 
@@ -66,14 +69,20 @@ def test_w8_deleting_files_takes_jobs_and_objects_along(operator):
 
 
 def test_w9_deleting_a_person_takes_the_files_along(operator):
-    person = make_person()
-    make_job(make_file(person))
+    person = make_person("ada")
+    file = make_job(make_file(person)).audio_file
+    default_storage.save("intake/ada/Song.wav", ContentFile(b"sound"))
+    default_storage.save("intake/adam/Song.wav", ContentFile(b"sound"))
     url = reverse("admin:auth_user_delete", args=[person.pk])
     assert operator.get(url).status_code == 200
     operator.post(url, {"post": "yes"})
     assert not get_user_model().objects.filter(pk=person.pk).exists()
     assert not TranscodeJob.objects.exists()
-    assert Deletion.objects.count() == 1
+    removal.remove_due()
+    assert not default_storage.exists(file.mp3_file.name)
+    # Whoever is called so later finds nothing.
+    assert not default_storage.exists("intake/ada/Song.wav")
+    assert default_storage.exists("intake/adam/Song.wav")
 
 
 def test_a_person_without_rights_does_not_get_in(client):
