@@ -97,4 +97,6 @@ def web_server(listener: socket.socket) -> parent.Child:
         "web",
         [*command, "--chdir", str(settings.BASE_DIR), "--bind", f"fd://{listener.fileno()}"],
         pass_fds=(listener.fileno(),),
+        # glibc keeps what each of many threads has freed; of the parts of uploads that is a lot.
+        environment={"MALLOC_ARENA_MAX": "2"},
     )
