@@ -61,6 +61,7 @@ def take_in(
         file_name=shown,
         upload_token=token,
         size_bytes=info.size_bytes,
+        etag=info.etag[:200],
         examined_at=None,
     )
     audio_file.mp3_file.name = source_name(audio_file, "")

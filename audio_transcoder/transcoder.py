@@ -17,7 +17,7 @@ from audio_transcoder.engines.base import (
     TranscoderUnavailable,
 )
 from audio_transcoder.models import TranscodeJob
-from buckets import BucketError, bucket
+from buckets import BucketError, ObjectInfo, bucket
 
 logger = logging.getLogger(__name__)
 
@@ -90,10 +90,9 @@ class AudioTranscoder:
             found = bucket(settings.MEDIA_BUCKET).stat(keys.bucket_key(stored.mp3_file.name))
         except BucketError as error:
             raise TranscoderUnavailable(f"the store does not answer: {error}") from error
-        if found is not None and found.size_bytes == stored.size_bytes:
+        detail = _difference(job, found)
+        if not detail:
             return
-        size = "no" if found is None else found.size_bytes
-        detail = f"The store has {size} bytes of it, {stored.size_bytes} were uploaded."
         logger.error("job %s: the upload is lost: %s", job.code, detail)
         settling.fail(job, reason="lost", detail=detail)
         raise TranscoderRejected("lost", detail)
@@ -139,6 +138,22 @@ class AudioTranscoder:
             engine_id="", is_reordered=True, next_step_at=timezone.now()
         )
         return False
+
+
+def _difference(job: TranscodeJob, found: ObjectInfo | None) -> str:
+    """Return how the object differs from what was uploaded, in words; "" when it does not.
+
+    Other bytes of the same size are told by the ETag, before the file's first job. Later the file
+    may have come to another store with everything else, and that has ETags of its own.
+    """
+    stored = job.audio_file
+    if found is None or found.size_bytes != stored.size_bytes:
+        size = "no" if found is None else found.size_bytes
+        return f"The store has {size} bytes of it, {stored.size_bytes} were uploaded."
+    is_known = bool(stored.etag) and not stored.jobs.filter(pk__lt=job.pk).exists()
+    if is_known and found.etag != stored.etag:
+        return "The store has another object of its size."
+    return ""
 
 
 def place_again_after(attempts: int) -> timedelta:

@@ -23,9 +23,9 @@ from django.db.models import QuerySet, Sum
 from django.http import multipartparser
 from django.utils import timezone
 
-from audio_transcoder import names
+from audio_transcoder import keys, names
 from audio_transcoder.models import AudioFile, Deletion, Upload, source_name
-from buckets import BucketUnavailable
+from buckets import BucketUnavailable, bucket
 from sound.probe import Sound
 
 logger = logging.getLogger(__name__)
@@ -124,6 +124,7 @@ def accept(
     try:
         storage = audio_file.mp3_file.storage
         audio_file.mp3_file.name = storage.save(source_name(audio_file, ""), upload)
+        audio_file.etag = _etag_of(audio_file)
         with transaction.atomic():
             take_back(note)
             keep(audio_file, formats)
@@ -150,6 +151,13 @@ def keep(audio_file: AudioFile, formats: Iterable[str]) -> None:
     check_quota(audio_file.owner, audio_file.size_bytes)
     audio_file.save(force_insert=True)
     audio_file.order(formats)
+
+
+def _etag_of(audio_file: AudioFile) -> str:
+    info = bucket(settings.MEDIA_BUCKET).stat(keys.bucket_key(audio_file.mp3_file.name))
+    if info is None:
+        raise BucketUnavailable("does not have what it was given", bucket=settings.MEDIA_BUCKET)
+    return info.etag[:200]
 
 
 def is_flood(owner: AbstractBaseUser) -> bool:

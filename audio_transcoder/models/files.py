@@ -92,6 +92,8 @@ class AudioFile(models.Model):
     size_bytes = models.PositiveBigIntegerField()
     # Empty until the sound was looked at; not every file passes the web process.
     sha256 = models.CharField(max_length=64, blank=True)
+    # What the store called the object when it was accepted. A store that is moved calls it anew.
+    etag = models.CharField(max_length=200, blank=True)
     container = models.CharField(max_length=32, blank=True)
     codec = models.CharField(max_length=32, blank=True)
     channels = models.PositiveSmallIntegerField(null=True, blank=True)

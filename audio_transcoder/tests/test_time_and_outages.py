@@ -12,6 +12,7 @@ import pytest
 import time_machine
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
+from django.core.files.base import ContentFile
 from django.db import connection
 from django.utils import timezone
 
@@ -183,6 +184,32 @@ def test_s15_a_source_of_another_size_is_lost_told_to_operators_and_never_ordere
     assert (job.status, job.reason, engine.orders) == ("Error", "lost", [])
     assert [record.levelname for record in caplog.records if record.levelno >= 40] == ["ERROR"]
     assert Message.objects.count() == 1
+
+
+def written_over(audio_file: AudioFile) -> AudioFile:
+    """The file as it was accepted, with other bytes of its size in the store since."""
+    storage, name = audio_file.mp3_file.storage, audio_file.mp3_file.name
+    etag = storage.objects.stat(storage.key(name)).etag
+    AudioFile.objects.filter(pk=audio_file.pk).update(etag=etag)
+    storage.delete(name)
+    storage.save(name, ContentFile(b"SOUND"))
+    return audio_file
+
+
+def test_s15_other_bytes_of_the_same_size_are_lost_and_never_ordered(engine, caplog):  # noqa: F811
+    job = make_job(written_over(make_file()), placed=False)
+    steps.place()
+    job.refresh_from_db()
+    assert (job.status, job.reason, engine.orders) == ("Error", "lost", [])
+    assert [record.levelname for record in caplog.records if record.levelno >= 40] == ["ERROR"]
+
+
+def test_a_store_that_was_moved_loses_nothing_of_what_was_converted_before(engine):  # noqa: F811
+    audio_file = make_file()
+    make_job(audio_file).cancel()
+    job = make_job(written_over(audio_file), placed=False)
+    steps.place()
+    assert engine.orders == [str(job.code)]
 
 
 def test_s3_a_store_that_is_away_makes_the_order_wait(engine, monkeypatch):  # noqa: F811
