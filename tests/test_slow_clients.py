@@ -144,7 +144,7 @@ def test_u6_an_upload_that_stops_is_cut_and_leaves_nothing(
         began = time.monotonic()
         assert is_cut(client, IDLE_S * 4)
         assert time.monotonic() - began > IDLE_S * 0.8
-    assert system.objects() == before
+    assert set(system.objects()) <= set(before)
     assert system.count("audio_transcoder_audiofile") == 0
     wait_for(lambda: not list((system.data_dir / "tmp").iterdir()), "an empty folder", 5)
 

@@ -61,7 +61,8 @@ def status(client: socket.socket) -> int:
 
 
 def assert_nothing_was_kept(system: System, before: list[str]) -> None:
-    assert system.objects() == before
+    # What other tests have deleted may still be going.
+    assert set(system.objects()) <= set(before)
     wait_for(lambda: not list((system.data_dir / "tmp").iterdir()), "an empty folder", 5)
 
 
