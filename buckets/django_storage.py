@@ -46,7 +46,16 @@ from buckets.errors import (
     ObjectExists,
     ObjectMissing,
 )
-from buckets.interface import PLAIN, Bucket, Kept, ObjectInfo, ignore, is_key
+from buckets.interface import (
+    PLAIN,
+    Bucket,
+    Kept,
+    ObjectInfo,
+    delete_one_by_one,
+    entries_one_by_one,
+    ignore,
+    is_key,
+)
 
 AZURE = "storages.backends.azure_storage.AzureStorage"
 GOOGLE = "storages.backends.gcloud.GoogleCloudStorage"
@@ -278,10 +287,7 @@ class StorageBucket:
 
     def entries(self, prefix: str) -> Iterator[tuple[str, ObjectInfo]]:
         """See Bucket. Each object is asked for by itself."""
-        for key in self.keys(prefix):
-            info = self.stat(key)
-            if info is not None:
-                yield key, info
+        return entries_one_by_one(self, prefix)
 
     def adopt(self, prefix: str) -> int:
         """Return 0: whatever lies there is an object."""
@@ -303,13 +309,7 @@ class StorageBucket:
 
     def delete_prefix(self, prefix: str) -> int:
         """See Bucket."""
-        if not prefix:
-            raise ValueError("An empty prefix would delete the whole bucket.")
-        count = 0
-        for key in self.keys(prefix):
-            self.delete(key)
-            count += 1
-        return count
+        return delete_one_by_one(self, prefix)
 
     def link(
         self,

@@ -30,7 +30,17 @@ from buckets.errors import (
     ObjectExists,
     ObjectMissing,
 )
-from buckets.interface import LEFTOVER_AGE_S, PLAIN, Bucket, Kept, ObjectInfo, ignore, is_key
+from buckets.interface import (
+    LEFTOVER_AGE_S,
+    PLAIN,
+    Bucket,
+    Kept,
+    ObjectInfo,
+    delete_one_by_one,
+    entries_one_by_one,
+    ignore,
+    is_key,
+)
 
 # No key has these paths.
 _ASIDE = "%tmp"
@@ -175,10 +185,7 @@ class FolderBucket:
 
     def entries(self, prefix: str) -> Iterator[tuple[str, ObjectInfo]]:
         """See Bucket."""
-        for key in self.keys(prefix):
-            info = self.stat(key)
-            if info is not None:
-                yield key, info
+        return entries_one_by_one(self, prefix)
 
     def adopt(self, prefix: str) -> int:
         """See Bucket. Such a file is renamed: ``Lied ü.mp3`` becomes ``Lied %C3%BC.mp3``.
@@ -233,13 +240,7 @@ class FolderBucket:
 
     def delete_prefix(self, prefix: str) -> int:
         """See Bucket."""
-        if not prefix:
-            raise ValueError("An empty prefix would delete the whole bucket.")
-        count = 0
-        for key in self.keys(prefix):
-            self.delete(key)
-            count += 1
-        return count
+        return delete_one_by_one(self, prefix)
 
     def link(
         self,

@@ -192,3 +192,25 @@ class Bucket(Protocol):
     def sweep(self) -> int:
         """Remove what broken puts left aside more than a day ago; return how much that was."""
         ...
+
+
+# For stores that list and delete no more than one thing at a time.
+
+
+def entries_one_by_one(bucket: Bucket, prefix: str) -> Iterator[tuple[str, ObjectInfo]]:
+    """See Bucket.entries. Asks for each object by itself."""
+    for key in bucket.keys(prefix):
+        info = bucket.stat(key)
+        if info is not None:
+            yield key, info
+
+
+def delete_one_by_one(bucket: Bucket, prefix: str) -> int:
+    """See Bucket.delete_prefix. Deletes each object by itself."""
+    if not prefix:
+        raise ValueError("An empty prefix would delete the whole bucket.")
+    count = 0
+    for key in bucket.keys(prefix):
+        bucket.delete(key)
+        count += 1
+    return count
