@@ -329,12 +329,6 @@ def cut_off(count: int) -> Fault:
     return fault
 
 
-def wrong_bytes(exchange: Exchange) -> bool:
-    """Answer with as many bytes as asked for, each of them another."""
-    other = bytes(255 - number for number in range(256))
-    return exchange.relay(change_body=lambda body: (piece.translate(other) for piece in body))
-
-
 def lie_about_size(size: int) -> Fault:
     """Say that the object has ``size`` bytes, and send no more than that."""
 
