@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import F
@@ -278,8 +277,7 @@ def _require_room(owner: AbstractBaseUser, said: Declared) -> None:
 def _insert(upload: Upload, said: Declared) -> None:
     """Write the row if there is still room, however many begin at the same moment."""
     with transaction.atomic():
-        # Of one person one after the other: each sees the others' uploads.
-        list(get_user_model().objects.select_for_update().filter(pk=upload.owner_id))
+        uploads.wait_for_others_of(upload.owner_id)
         _require_room(upload.owner, said)
         upload.save(force_insert=True)
 

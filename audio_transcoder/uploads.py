@@ -146,11 +146,18 @@ def keep(audio_file: AudioFile, formats: Iterable[str]) -> None:
 
     Raises OverQuota, and IntegrityError when its form, or itself, was kept before.
     """
-    # Uploads of one person commit one after the other: each sees the others' files.
-    list(get_user_model().objects.select_for_update().filter(pk=audio_file.owner_id))
+    wait_for_others_of(audio_file.owner_id)
     check_quota(audio_file.owner, audio_file.size_bytes)
     audio_file.save(force_insert=True)
     audio_file.order(formats)
+
+
+def wait_for_others_of(owner_id: int) -> None:
+    """Let uploads of one person commit one after the other: each sees the others' rows.
+
+    Until the caller's transaction ends, the next one waits here.
+    """
+    list(get_user_model().objects.select_for_update().filter(pk=owner_id))
 
 
 def _etag_of(audio_file: AudioFile) -> str:
