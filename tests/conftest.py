@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Playwright
+from playwright.sync_api import Playwright, expect
 
 from tests import chromium, sounds
 from tests.radosgw import S3Server
 from tests.system import Person, System, SystemOnS3
+
+# A page may be slow on a machine with other work; what is wrong stays wrong.
+expect.set_options(timeout=20_000)
 
 _numbers = itertools.count(1)
 # How long the shared installations wait where nothing can be seen of it.

@@ -20,6 +20,14 @@
     }
   }
 
+  // A network that is gone does not break the connections it carried: whatever is under way ends
+  // here, to be begun again, instead of standing still unseen.
+  let line = new AbortController();
+  window.addEventListener("offline", () => {
+    line.abort();
+    line = new AbortController();
+  });
+
   const seconds = (text) => Math.min(Number(text) || 0, 3600) * 1000;
 
   class Site {
@@ -34,7 +42,7 @@
           method,
           body: body && JSON.stringify(body),
           headers: { Accept: "application/json", ...(body && { "Content-Type": "application/json" }) },
-          signal: AbortSignal.timeout(ANSWER_MS),
+          signal: AbortSignal.any([line.signal, AbortSignal.timeout(ANSWER_MS)]),
         });
         answer = await response.text();
       } catch {
@@ -90,6 +98,7 @@
   function put(url, part, onProgress, signal) {
     return new Promise((resolve, reject) => {
       const xhr = new XMLHttpRequest();
+      const either = AbortSignal.any([line.signal, signal]);
       let timer;
       const stop = () => xhr.abort();
       const watch = () => {
@@ -103,17 +112,17 @@
       });
       xhr.addEventListener("loadend", () => {
         clearTimeout(timer);
-        signal.removeEventListener("abort", stop);
+        either.removeEventListener("abort", stop);
         if (xhr.status >= 200 && xhr.status < 300) resolve(xhr.getResponseHeader("ETag") ?? "");
         else {
           const waitMs = xhr.status ? seconds(xhr.getResponseHeader("Retry-After")) : 0;
           reject(new Failure(xhr.status, { ...parsed(xhr.responseText), waitMs }));
         }
       });
-      signal.addEventListener("abort", stop);
+      either.addEventListener("abort", stop);
       watch();
       xhr.send(part);
-      if (signal.aborted) stop();
+      if (either.aborted) stop();
     });
   }
 
