@@ -6,8 +6,10 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from audio_transcoder import upload_views, views
+from audio_transcoder import upload_views
 from audio_transcoder.health import health
+from audio_transcoder.views import library, media, one_file
+from audio_transcoder.views.upload_form import UploadAudioFileView
 from audio_transcoder.webhook import transcode_complete
 
 admin.autodiscover()
@@ -16,8 +18,8 @@ admin.site.login = secure_admin_login(admin.site.login)
 
 audio = (
     [
-        path("", views.library, name="list"),
-        path("upload/", views.UploadAudioFileView.as_view(), name="upload"),
+        path("", library.library, name="list"),
+        path("upload/", UploadAudioFileView.as_view(), name="upload"),
         # In the shape of Uppy's plugin "AwsS3": no slashes at the end.
         path("uploads/s3/multipart", upload_views.begin, name="begin-upload"),
         path("uploads/s3/multipart/<str:code>", upload_views.one, name="upload-parts"),
@@ -28,15 +30,15 @@ audio = (
         path("uploads/open/", upload_views.open_uploads, name="open-uploads"),
         path("uploads/parts/<str:token>/", upload_views.put_part, name="put-part"),
         path("uploads/forms/<str:token>/", upload_views.post_form, name="post-form"),
-        path("<uuid:code>/", views.detail, name="detail"),
-        path("<uuid:code>/state/", views.file_state, name="state"),
-        path("<uuid:code>/row/", views.library_row, name="row"),
-        path("<uuid:code>/order/", views.order, name="order"),
-        path("<uuid:code>/retry/", views.retry, name="retry"),
-        path("<uuid:code>/cancel/", views.cancel, name="cancel"),
-        path("<uuid:code>/delete/", views.delete, name="delete"),
-        path("<uuid:code>/download/<str:rendition>/", views.download, name="download"),
-        path("<uuid:code>/listen/<str:rendition>/", views.listen, name="listen"),
+        path("<uuid:code>/", one_file.detail, name="detail"),
+        path("<uuid:code>/state/", one_file.file_state, name="state"),
+        path("<uuid:code>/row/", library.library_row, name="row"),
+        path("<uuid:code>/order/", one_file.order, name="order"),
+        path("<uuid:code>/retry/", one_file.retry, name="retry"),
+        path("<uuid:code>/cancel/", one_file.cancel, name="cancel"),
+        path("<uuid:code>/delete/", one_file.delete, name="delete"),
+        path("<uuid:code>/download/<str:rendition>/", media.download, name="download"),
+        path("<uuid:code>/listen/<str:rendition>/", media.listen, name="listen"),
     ],
     "audio",
 )
@@ -44,7 +46,7 @@ audio = (
 handler500 = "audio_transcoder.middleware.server_error"
 
 urlpatterns = [
-    path("", views.landing, name="landing"),
+    path("", library.landing, name="landing"),
     path("audio/", include(audio)),
     path("messages/", include("transcode_messages.urls")),
     path("accounts/", include("allauth.urls")),

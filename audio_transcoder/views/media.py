@@ -1,0 +1,68 @@
+"""The sounds themselves, to hear or to keep."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from audio_transcoder import downloads, keys
+from audio_transcoder.access import signed_in
+from audio_transcoder.formats import FORMATS
+from audio_transcoder.models import AudioFile, Rendition, TranscodeJob
+
+
+@never_cache
+@signed_in
+@require_safe
+def download(request: HttpRequest, code: UUID, rendition: str) -> HttpResponseBase:
+    return _serve(request, code, rendition, inline=False)
+
+
+@never_cache
+@signed_in
+@require_safe
+def listen(request: HttpRequest, code: UUID, rendition: str) -> HttpResponseBase:
+    return _serve(request, code, rendition, inline=True)
+
+
+def _serve(request: HttpRequest, code: UUID, rendition: str, *, inline: bool) -> HttpResponseBase:
+    """Hand out one object. ``rendition`` is its code, a format's name, or ``original``."""
+    audio_file = get_object_or_404(request.user.audio_files, code=code)
+    if rendition == "original":
+        name, file_name = audio_file.mp3_file.name, audio_file.original_download_name
+        media_type, duration_ms = audio_file.media_type, audio_file.duration_ms
+        # A stranger's bytes: players take an attachment too, and a page is never made of it.
+        inline = False
+    else:
+        found = _ready_rendition(audio_file, rendition)
+        name, file_name = found.file.name, found.download_name
+        media_type, duration_ms = found.format.media_type, found.duration_ms
+    return downloads.serve(
+        request,
+        bucket_name=settings.MEDIA_BUCKET,
+        key=keys.bucket_key(name),
+        filename=file_name,
+        content_type=media_type,
+        inline=inline,
+        duration_ms=duration_ms,
+    )
+
+
+def _ready_rendition(audio_file: AudioFile, which: str) -> Rendition:
+    ready = audio_file.renditions.filter(status=TranscodeJob.Status.COMPLETE).order_by("-id")
+    if which in FORMATS:
+        found = ready.filter(format_name=which).first()
+    else:
+        try:
+            found = ready.filter(code=UUID(which)).first()
+        except ValueError:
+            found = None
+    if found is None:
+        raise Http404(_("There is no such result."))
+    return found
