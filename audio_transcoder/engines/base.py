@@ -10,7 +10,8 @@ plain types and these errors come out::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -61,6 +62,32 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class OutputSound:
+    """What an engine found in a result of its own; what it does not say is empty or None."""
+
+    codec: str = ""  # FFmpeg's names
+    channels: int | None = None
+    sample_rate_hz: int | None = None
+    bits: int | None = None  # of a sample; lossless only
+    bitrate_kbps: int | None = None
+    # Whether the decoded sound is the source's to the last sample, and its hash in hex digits.
+    is_faithful: bool | None = None
+    sample_hash: str = ""
+    correlation: float | None = None  # with the source, 0 to 1, where it is not the same
+    lost_tags: Sequence[str] = ()  # names of tags that the container cannot hold
+    has_cover: bool | None = None
+
+    def facts(self) -> dict[str, object]:
+        """Return the values of a Rendition's fields of these names."""
+        return {
+            **dataclasses.asdict(self),
+            "codec": self.codec[:32],
+            "sample_hash": self.sample_hash[:64],
+            "lost_tags": ",".join(self.lost_tags)[:200],
+        }
+
+
+@dataclass(frozen=True)
 class OutputReport:
     """What an engine says of one result. ``status`` is a value of TranscodeJob.Status."""
 
@@ -70,6 +97,7 @@ class OutputReport:
     duration_ms: int | None = None
     reason: str = ""  # a code of ``audio_transcoder.reasons`` when the status is Error
     detail: str = ""  # the engine's own words
+    sound: OutputSound | None = None  # once it is known
 
 
 @dataclass(frozen=True)
@@ -79,6 +107,13 @@ class SoundReport:
     codec: str = ""  # in small letters; not always FFmpeg's name
     channels: int | None = None
     sample_rate_hz: int | None = None
+    bits: int | None = None  # of a sample; lossless only
+    bitrate_kbps: int | None = None
+    loudness_lufs: float | None = None  # integrated, EBU R128
+    true_peak_dbtp: float | None = None
+    waveform: bytes = b""  # one byte for each of at most 2,000 points, the peak; 255 is full scale
+    tags: Mapping[str, str] = field(default_factory=dict)  # by FFmpeg's names
+    cover_key: str = ""  # in the bucket: where the engine has put the source's own picture
 
 
 @dataclass(frozen=True)

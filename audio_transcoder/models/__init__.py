@@ -3,7 +3,7 @@
 from audio_transcoder.models.accounts import StorageAccount
 from audio_transcoder.models.arrivals import IntakeObject, Upload
 from audio_transcoder.models.deletions import DeletedJob, Deletion
-from audio_transcoder.models.files import AudioFile, source_name
+from audio_transcoder.models.files import AudioFile, Waveform, source_name
 from audio_transcoder.models.jobs import Rendition, TranscodeJob
 from audio_transcoder.models.notices import ReceivedNotice
 
@@ -17,5 +17,6 @@ __all__ = [
     "StorageAccount",
     "TranscodeJob",
     "Upload",
+    "Waveform",
     "source_name",
 ]

@@ -98,7 +98,21 @@ class AudioFile(models.Model):
     codec = models.CharField(max_length=32, blank=True)
     channels = models.PositiveSmallIntegerField(null=True, blank=True)
     sample_rate_hz = models.PositiveIntegerField(null=True, blank=True)
+    bits = models.PositiveSmallIntegerField(null=True, blank=True)  # of a sample; lossless only
+    bitrate_kbps = models.PositiveIntegerField(null=True, blank=True)
     duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    loudness_lufs = models.FloatField(null=True, blank=True)  # integrated, EBU R128
+    true_peak_dbtp = models.FloatField(null=True, blank=True)
+    # What it says of itself, or what its owner says of it.
+    title = models.CharField(max_length=255, blank=True)
+    artist = models.CharField(max_length=255, blank=True)
+    album = models.CharField(max_length=255, blank=True)
+    year = models.CharField(max_length=10, blank=True)  # or a date: "2019-05-01"
+    track = models.CharField(max_length=10, blank=True)  # "3" or "3/12"
+    # The picture on its front: storage name of the original, empty while there is none.
+    cover = models.CharField(max_length=200, blank=True)
+    cover_width = models.PositiveIntegerField(null=True, blank=True)
+    cover_height = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     # When somebody looked whether it is sound. None: it came past the web process, and its jobs
     # wait until the step "examine" has looked, next at ``examine_at``.
@@ -157,13 +171,20 @@ class AudioFile(models.Model):
         unknown.update(duration_ms=duration_ms)
 
     def learn_sound(self, found: SoundReport) -> None:
-        """Take what an engine found in it, unless the look has found something."""
-        unknown = AudioFile.objects.filter(
-            pk=self.pk, codec="", channels__isnull=True, sample_rate_hz__isnull=True
-        )
-        unknown.update(
+        """Take what an engine found in it; what is known already stays.
+
+        Tags are not among it: whoever emptied one wants it empty.
+        """
+        row = AudioFile.objects.filter(pk=self.pk)
+        row.filter(codec="", channels__isnull=True, sample_rate_hz__isnull=True).update(
             codec=found.codec, channels=found.channels, sample_rate_hz=found.sample_rate_hz
         )
+        for name in ("bits", "bitrate_kbps", "loudness_lufs", "true_peak_dbtp"):
+            value = getattr(found, name)
+            if value is not None:
+                row.filter(**{name: None}).update(**{name: value})
+        if found.waveform and row.exists():
+            Waveform.objects.get_or_create(audio_file=self, defaults={"peaks": found.waveform})
 
     def order(self, formats: Iterable[str]) -> TranscodeJob:
         """Order one rendition for each named format; a step places the job with the engine."""
@@ -180,7 +201,8 @@ class AudioFile(models.Model):
             if AudioFile.objects.select_for_update().filter(pk=self.pk).first() is None:
                 return None
             # Of several renditions of a format the newest counts.
-            newest = dict(self.renditions.order_by("pk").values_list("format_name", "status"))
+            plain = self.renditions.plain().order_by("pk")
+            newest = dict(plain.values_list("format_name", "status"))
             fine = (*TranscodeJob.OPEN, TranscodeJob.Status.COMPLETE)
             wanted = [name for name in formats if newest.get(name) not in fine]
             return self.order(wanted) if wanted else None
@@ -189,9 +211,14 @@ class AudioFile(models.Model):
 
     @property
     def latest_renditions(self) -> list[Rendition]:
-        """The newest rendition of each format, in the order of the table of formats."""
-        newest = {rendition.format_name: rendition for rendition in self.renditions.all()}
-        return [newest[name] for name in FORMATS if name in newest]
+        """The newest rendition of each format and variant, in the order of the table of formats."""
+        newest = {(one.format_name, one.variant): one for one in self.renditions.all()}
+        return [
+            rendition
+            for format_name in FORMATS
+            for (name, _variant), rendition in newest.items()
+            if name == format_name
+        ]
 
     @property
     def ready_renditions(self) -> list[Rendition]:
@@ -242,7 +269,8 @@ class AudioFile(models.Model):
 
     def _file_in(self, format_name: str) -> FieldFile | None:
         rendition = (
-            self.renditions.filter(format_name=format_name, status=TranscodeJob.Status.COMPLETE)
+            self.renditions.plain()
+            .filter(format_name=format_name, status=TranscodeJob.Status.COMPLETE)
             .order_by("-id")
             .first()
         )
@@ -259,3 +287,19 @@ class AudioFile(models.Model):
     @property
     def mp4_file(self) -> FieldFile | None:
         return self._file_in("mp4")
+
+
+class Waveform(models.Model):
+    """How loud a sound is from its begin to its end, as it is drawn.
+
+    In a table of its own: lists of files do not read it.
+    """
+
+    audio_file = models.OneToOneField(
+        AudioFile, on_delete=models.CASCADE, primary_key=True, related_name="waveform"
+    )
+    # One byte for each of at most 2,000 points: the peak of all channels, 255 is full scale.
+    peaks = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.audio_file_id}: {len(self.peaks)} points"

@@ -93,6 +93,11 @@ class TranscodeJob(models.Model):
     reason = models.CharField(max_length=20, blank=True)
     detail = models.CharField(max_length=500, blank=True)  # the engine's words, for operators
     created_at = models.DateTimeField(default=timezone.now)
+    # The part of the sound that is wanted; both empty: all of it. An end that is empty is its end.
+    clip_start_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    clip_end_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    # How loud the results shall be, EBU R128; empty: as loud as the source.
+    target_lufs = models.SmallIntegerField(null=True, blank=True)
     place_attempts = models.PositiveIntegerField(default=0)
     # Since when the engine has been asked without an answer, for a place or for news.
     asked_since = models.DateTimeField(null=True, blank=True)
@@ -104,6 +109,7 @@ class TranscodeJob(models.Model):
     watched_at = models.DateTimeField(null=True, blank=True)
     missing_since = models.DateTimeField(null=True, blank=True)  # a result not in the store
     reported_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)  # when the work on it began
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = TranscodeJobQuerySet.as_manager()
@@ -156,15 +162,18 @@ class TranscodeJob(models.Model):
             for output in report.outputs:
                 if output.status == self.Status.SUBMITTED:
                     continue  # says nothing, or is late
-                Rendition.objects.unfinished().filter(
-                    job=self, file=keys.storage_name(output.key)
-                ).update(
+                rows = Rendition.objects.filter(job=self, file=keys.storage_name(output.key))
+                rows.unfinished().update(
                     status=output.status,
                     size_bytes=output.size_bytes,
                     duration_ms=output.duration_ms,
                     reason=output.reason,
                     detail=output.detail[:500],
+                    ready_at=timezone.now() if output.status == self.Status.COMPLETE else None,
                 )
+                if output.sound:
+                    # Known after the state, if it takes the engine longer.
+                    rows.filter(status=self.Status.COMPLETE).update(**output.sound.facts())
             if changed and self.is_final:
                 # Whatever the engine did not speak of ends as its job did.
                 left = Rendition.objects.unfinished().filter(job=self)
@@ -179,6 +188,9 @@ class TranscodeJob(models.Model):
         # Reports overtake each other.
         at = Value(report.at, models.DateTimeField())
         values = {"reported_at": Greatest(Coalesce("reported_at", at), at)}
+        if report.status != self.Status.SUBMITTED:
+            began = report.started_at or timezone.now()
+            values["started_at"] = Coalesce("started_at", Value(began, models.DateTimeField()))
         if report.progress is not None:
             values["progress"] = Greatest("progress", report.progress)  # reports may be late
         if report.status == self.Status.SUBMITTED:
@@ -314,6 +326,10 @@ class RenditionQuerySet(models.QuerySet["Rendition"]):
     def unfinished(self) -> RenditionQuerySet:
         return self.filter(status__in=TranscodeJob.OPEN)
 
+    def plain(self) -> RenditionQuerySet:
+        """Those of the whole sound, as their formats have it."""
+        return self.filter(variant="")
+
 
 class Rendition(models.Model):
     """One encoded result of one audio file."""
@@ -331,6 +347,25 @@ class Rendition(models.Model):
     duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
     reason = models.CharField(max_length=20, blank=True)
     detail = models.CharField(max_length=500, blank=True)
+    # Asked for; empty: as the format has it.
+    wanted_bitrate_kbps = models.PositiveIntegerField(null=True, blank=True)
+    # What of the order is not as the format and the whole sound have it, e.g. "clip-1000-5000";
+    # of renditions alike in format and variant the newest counts.
+    variant = models.CharField(max_length=64, blank=True)
+    # What was found in the result.
+    codec = models.CharField(max_length=32, blank=True)
+    channels = models.PositiveSmallIntegerField(null=True, blank=True)
+    sample_rate_hz = models.PositiveIntegerField(null=True, blank=True)
+    bits = models.PositiveSmallIntegerField(null=True, blank=True)
+    bitrate_kbps = models.PositiveIntegerField(null=True, blank=True)
+    # Whether its decoded sound is the source's to the last sample. None: nobody has compared.
+    is_faithful = models.BooleanField(null=True, blank=True)
+    sample_hash = models.CharField(max_length=64, blank=True)  # of the decoded sound
+    correlation = models.FloatField(null=True, blank=True)  # with the source, where not faithful
+    lost_tags = models.CharField(max_length=200, blank=True)  # names, with commas between
+    has_cover = models.BooleanField(null=True, blank=True)
+    ready_at = models.DateTimeField(null=True, blank=True)
+    downloaded_at = models.DateTimeField(null=True, blank=True)  # for the first time
 
     objects = RenditionQuerySet.as_manager()
 

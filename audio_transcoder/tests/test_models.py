@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audio_transcoder import keys
-from audio_transcoder.engines.base import JobReport, OutputReport
+from audio_transcoder.engines.base import JobReport, OutputReport, OutputSound, SoundReport
 from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
 from audio_transcoder.tests.factories import make_file, make_job, make_person
 from transcode_messages.models import Message
@@ -182,3 +182,52 @@ def test_the_state_of_a_file_in_words(statuses, state):
         job.renditions.update(status=status)
         TranscodeJob.objects.filter(pk=job.pk).update(status=status)
     assert AudioFile.objects.with_work().get().state == state
+
+
+def test_what_an_engine_found_in_the_sounds_is_kept_and_overwrites_nothing():
+    job = make_job(make_file(bits=16), formats=("flac",))
+    key = keys.bucket_key(job.renditions.get().file.name)
+    found = OutputSound(
+        codec="flac", bits=24, is_faithful=True, sample_hash="ab", lost_tags=("date", "track")
+    )
+    for _ in range(2):
+        job.report(
+            JobReport(
+                engine_id=job.engine_id,
+                status="Complete",
+                at=timezone.now(),
+                outputs=[OutputReport(key=key, status="Complete", sound=found)],
+                sound=SoundReport(bits=24, loudness_lufs=-16.5, waveform=b"\x00\xff"),
+            )
+        )
+
+    rendition, audio_file = job.renditions.get(), AudioFile.objects.get()
+    assert (rendition.codec, rendition.is_faithful, rendition.lost_tags) == (
+        "flac",
+        True,
+        "date,track",
+    )
+    assert rendition.ready_at is not None
+    assert (audio_file.bits, audio_file.loudness_lufs) == (16, -16.5)
+    assert bytes(audio_file.waveform.peaks) == b"\x00\xff"
+
+
+def test_a_clip_stands_beside_the_whole_and_orders_of_the_whole_ignore_it():
+    audio_file = make_file()
+    whole, clip = (make_job(audio_file, formats=("mp3",)) for _ in range(2))
+    clip.renditions.update(variant="clip-0-500", status="Complete")
+    whole.renditions.update(status="Error")
+
+    renditions = AudioFile.objects.with_work().get().latest_renditions
+    assert [one.variant for one in renditions] == ["", "clip-0-500"]
+    assert audio_file.order_missing(["mp3"]) is not None
+
+
+def test_the_begin_of_the_work_is_the_first_that_was_told():
+    job = make_job()
+    for _ in range(2):
+        job.report(JobReport(engine_id=job.engine_id, status="Progressing", at=timezone.now()))
+        began = TranscodeJob.objects.get(pk=job.pk).started_at
+    job.report(JobReport(engine_id=job.engine_id, status="Complete", at=timezone.now()))
+    assert TranscodeJob.objects.get(pk=job.pk).started_at == began
+    assert began is not None

@@ -57,7 +57,7 @@ def _serve(request: HttpRequest, code: UUID, rendition: str, *, inline: bool) ->
 def _ready_rendition(audio_file: AudioFile, which: str) -> Rendition:
     ready = audio_file.renditions.filter(status=TranscodeJob.Status.COMPLETE).order_by("-id")
     if which in FORMATS:
-        found = ready.filter(format_name=which).first()
+        found = ready.plain().filter(format_name=which).first()
     else:
         try:
             found = ready.filter(code=UUID(which)).first()
