@@ -37,15 +37,15 @@ from django.http.multipartparser import MultiPartParserError
 from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
 import steps
 from audio_transcoder import direct_uploads, keys, reasons, uploads
-from audio_transcoder.direct_uploads import ADDRESS_LIFE_S, Refused
+from audio_transcoder.declarations import declared
+from audio_transcoder.direct_uploads import ADDRESS_LIFE_S
 from audio_transcoder.models import Upload
+from audio_transcoder.refusals import SENTENCES, STATUSES, Refused
 from buckets import (
     ObjectExists,
     Part,
@@ -57,37 +57,6 @@ from buckets import (
     takes_parts,
 )
 
-# A refusal's status; 422 where none is named.
-STATUSES = {
-    "signed_out": 401,
-    "foreign": 403,
-    "unknown": 404,
-    "method": 405,
-    "missing": 409,
-    "finished": 409,
-    "expired": 410,
-    "no_length": 411,
-    "too_large": 413,
-    "packed": 415,
-    "busy": 423,
-    "flood": 429,
-    "broken": 400,
-}
-SENTENCES: dict[str, str | Promise] = {
-    "signed_out": _("You are signed out. Sign in and try again."),
-    "foreign": _("This did not come from a page of this site."),
-    "unknown": _("There is no such upload any more. Please begin again."),
-    "method": _("That is not done here."),
-    "missing": _("Parts of the file have not arrived. Please go on with the upload."),
-    "finished": _("This upload is finished."),
-    "expired": _("This address was not used in time. Please go on with the upload."),
-    "no_length": _("The length of the part was not said."),
-    "packed": _("Parts are sent as they are, not packed."),
-    "busy": _("The same part is being sent from elsewhere."),
-    "broken": _("The request cannot be read."),
-    "invalid": _("What was said of the file cannot be used. Choose a file and try again."),
-    "size_differs": _("The file has changed since the upload began. Please begin again."),
-}
 FLOOD_AGAIN_S = 60
 
 _CHUNK_BYTES = 256 * 1024
@@ -136,7 +105,7 @@ def begin(request: HttpRequest) -> HttpResponse:
     metadata = body.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise Refused("invalid")
-    said = direct_uploads.declared(body.get("filename"), body.get("type"), metadata)
+    said = declared(body.get("filename"), body.get("type"), metadata)
     upload, stored = direct_uploads.begin(request.user, said)
     return JsonResponse(
         {
@@ -200,7 +169,7 @@ def params(request: HttpRequest) -> HttpResponse:
     metadata = {
         match[1]: value for name, value in request.GET.items() if (match := found.fullmatch(name))
     }
-    said = direct_uploads.declared(request.GET.get("filename"), request.GET.get("type"), metadata)
+    said = declared(request.GET.get("filename"), request.GET.get("type"), metadata)
     upload, form = direct_uploads.begin_by_form(request.user, said)
     if form is None:
         token = signing.dumps([upload.code.hex, upload.size_bytes], salt=_FORM_SALT)

@@ -24,7 +24,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import buckets
-from audio_transcoder import direct_uploads, reasons, removal, steps, upload_views
+from audio_transcoder import direct_uploads, reasons, refusals, removal, steps
 from audio_transcoder.models import AudioFile, Deletion, Upload
 from audio_transcoder.tests.factories import make_person
 from buckets import BucketUnavailable
@@ -982,7 +982,7 @@ def test_large_files_have_large_parts_and_few(size, part, count):
 
 
 def test_every_refusal_has_a_sentence_and_a_status():
-    assert set(upload_views.STATUSES) <= {*upload_views.SENTENCES, *reasons.SENTENCES}
+    assert set(refusals.STATUSES) <= {*refusals.SENTENCES, *reasons.SENTENCES}
 
 
 def test_the_bucket_may_be_connected_to_and_nothing_else():
