@@ -19,11 +19,11 @@ from django.core.files.uploadhandler import (
     TemporaryFileUploadHandler,
 )
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet, Sum
+from django.db.models import QuerySet
 from django.http import multipartparser
 from django.utils import timezone
 
-from audio_transcoder import keys, names
+from audio_transcoder import keys, limits, names
 from audio_transcoder.models import AudioFile, Deletion, Upload, source_name
 from buckets import BucketUnavailable, bucket
 from sound.probe import Sound
@@ -184,22 +184,8 @@ def check_quota(
 
     ``coming``: uploads that count as if they had arrived.
     """
-    files = AudioFile.objects.filter(owner=owner)
-    more = 0 if coming is None else coming.count()
-    if settings.QUOTA_FILES and files.count() + more >= settings.QUOTA_FILES:
+    if not limits.room_of(owner, coming=coming).has(size_bytes):
         raise OverQuota
-    if settings.QUOTA_BYTES:
-        used = _bytes_of(files) + (0 if coming is None else _bytes_of(coming))
-        if used + size_bytes > settings.QUOTA_BYTES:
-            raise OverQuota
-    if settings.QUOTA_FILES_PER_DAY:
-        today = files.filter(created_at__gt=timezone.now() - timedelta(days=1))
-        if today.count() + more >= settings.QUOTA_FILES_PER_DAY:
-            raise OverQuota
-
-
-def _bytes_of(rows: QuerySet[AudioFile] | QuerySet[Upload]) -> int:
-    return rows.aggregate(total=Sum("size_bytes"))["total"] or 0
 
 
 def note_of(code: uuid.UUID) -> Deletion:
