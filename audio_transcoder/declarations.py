@@ -14,7 +14,7 @@ from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
 from audio_transcoder.refusals import Refused
 
 # What people's machines call sound, films, and what they do not know.
-_MEDIA_TYPE = re.compile(
+MEDIA_TYPE = re.compile(
     r"(?:audio|video)/[a-z0-9][a-z0-9!#$&^_.+-]{0,80}"
     r"|application/(?:octet-stream|ogg|x-ogg|mp4|mxf|vnd\.ms-asf)"
 )
@@ -43,7 +43,7 @@ def declared(file_name: object, media_type: object, metadata: Mapping[str, objec
     shown, name = _file_name(file_name), names.clean(_text(metadata.get("name")))
     size_bytes = _size(metadata.get("size"))
     kind = _text(media_type).partition(";")[0].strip().lower()
-    if kind and not _MEDIA_TYPE.fullmatch(kind):
+    if kind and not MEDIA_TYPE.fullmatch(kind):
         raise Refused("not_audio")
     if size_bytes == 0:
         raise Refused("empty")

@@ -50,6 +50,8 @@ class Format:
     description: str | Promise
     elastic_preset_id: str  # system preset of Elastic Transcoder, API 2012-09-25
     mediaconvert: MediaConvertGroup = field(hash=False)  # the same, as MediaConvert has it
+    about_kbps: int  # kbit/s of most music, for estimates of size
+    is_lossless: bool = False
 
 
 def _file(container: Mapping[str, Any], audio: Mapping[str, Any]) -> MediaConvertGroup:
@@ -94,18 +96,50 @@ FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
         Format("wav", "WAV", "wav", "audio/wav", _("CD quality, uncompressed, opens everywhere"),
-               "1351620000001-300300", _file(_RAW, _WAV)),
+               "1351620000001-300300", _file(_RAW, _WAV), 1411, is_lossless=True),
         Format("flac", "FLAC", "flac", "audio/flac", _("CD quality, about half the size of WAV"),
-               "1351620000001-300110", _file(_RAW, _FLAC)),
+               "1351620000001-300110", _file(_RAW, _FLAC), 850, is_lossless=True),
         Format("mp4", "MP4", "mp4", "audio/mp4", _("AAC 256 kbit/s, small and good for phones"),
-               "1351620000001-100110", _file(_MP4, _AAC)),
+               "1351620000001-100110", _file(_MP4, _AAC), 260),
         Format("mp3", "MP3", "mp3", "audio/mpeg", _("192 kbit/s, for old players"),
-               "1351620000001-300020", _file(_RAW, _MP3)),
+               "1351620000001-300020", _file(_RAW, _MP3), 192),
     )
 }  # fmt: skip
 
 # Ticked when a person opens the upload page.
 DEFAULT_FORMATS = ("wav", "flac", "mp4")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Formats that are ordered together, chosen by what they are for."""
+
+    name: str  # in forms
+    label: str | Promise
+    description: str | Promise
+    formats: tuple[str, ...]  # by name
+
+    @property
+    def bytes_per_minute(self) -> int:
+        """About what a minute of sound takes in all of them."""
+        return sum(FORMATS[name].about_kbps for name in self.formats) * 1000 // 8 * 60
+
+
+SELECTIONS: dict[str, Selection] = {
+    selection.name: selection
+    for selection in (
+        Selection("lossless", _("Lossless"),
+                  _("WAV and FLAC in CD quality, to keep and to edit"),
+                  ("wav", "flac")),
+        Selection("small", _("Small"),
+                  _("MP4 with AAC: sounds as good to most ears, for phones and for sending"),
+                  ("mp4",)),
+        Selection("old", _("For old players"),
+                  _("MP3: what plays everywhere, in old cars and radios, too"),
+                  ("mp3",)),
+    )
+}  # fmt: skip
+OWN_SELECTION = "own"  # in forms: whatever formats are ticked
 
 # What people may upload: the words of the upload page, and how the original is served again.
 # The first column is the container that the probe names.
@@ -124,6 +158,16 @@ SOURCES: dict[str, tuple[str, str, str]] = {
     "mpegts": ("MPEG-TS", "ts", "video/mp2t"),
     "mxf": ("MXF", "mxf", "application/mxf"),
 }
+
+
+# What the names of sound files end in; of a folder only these are taken, and what the browser says
+# is sound. Those of ``SOURCES``, and their other ways to be written.
+SOUND_EXTENSIONS = tuple(
+    sorted(
+        {extension for _label, extension, _media_type in SOURCES.values()}
+        | {"aif", "aifc", "m4b", "mp2", "mp4", "mpeg", "oga", "opus", "wave", "webm", "wma"}
+    )
+)
 
 
 def source_media_type(container: str) -> str:

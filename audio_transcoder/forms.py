@@ -8,10 +8,19 @@ from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.forms.boundfield import BoundWidget
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from audio_transcoder import engines, reasons
-from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
+from audio_transcoder.formats import (
+    DEFAULT_FORMATS,
+    FORMATS,
+    OWN_SELECTION,
+    SELECTIONS,
+    Format,
+    Selection,
+)
 from sound import probe
 from sound.probe import Sound
 
@@ -44,7 +53,18 @@ class UploadForm(forms.Form):
     name = forms.CharField(
         label=_("Name"), required=False, max_length=200, help_text=_("Empty: the file's own name.")
     )
-    formats = FormatsField(initial=list(DEFAULT_FORMATS))
+    # Left out by scripts that know formats alone.
+    selection = forms.ChoiceField(
+        choices=[
+            *((selection.name, selection.label) for selection in SELECTIONS.values()),
+            (OWN_SELECTION, _("Choose formats yourself")),
+        ],
+        required=False,
+        initial=OWN_SELECTION,
+        widget=forms.RadioSelect,
+        error_messages={"invalid_choice": _("Choose one of the ways that are shown.")},
+    )
+    formats = FormatsField(initial=list(DEFAULT_FORMATS), required=False)
 
     sound: Sound  # what is in the file, once the form is valid
 
@@ -65,6 +85,15 @@ class UploadForm(forms.Form):
             ) from error
         return upload
 
+    def clean_formats(self) -> list[str]:
+        """Return the formats of the selection, or those that are ticked."""
+        selection = SELECTIONS.get(self.cleaned_data.get("selection", ""))
+        formats = list(selection.formats) if selection else self.cleaned_data["formats"]
+        if not formats:
+            required = self.fields["formats"].error_messages["required"]
+            raise forms.ValidationError(required, code="required")
+        return formats
+
     def clean(self) -> dict[str, Any]:
         """Refuse what the engine of the site cannot do, before anything of it is stored."""
         if "mp3_file" in self.cleaned_data:
@@ -73,6 +102,19 @@ class UploadForm(forms.Form):
                 text = reasons.sentence(refused.reason)
                 self.add_error("mp3_file", forms.ValidationError(text, code=refused.reason))
         return self.cleaned_data
+
+    def selections(self) -> list[tuple[BoundWidget, Selection | None]]:
+        """Return each way to choose, with the formats that it stands for; None: one's own."""
+        return [(box, SELECTIONS.get(box.data["value"])) for box in self["selection"]]
+
+    def format_groups(self) -> list[tuple[Promise, list[tuple[BoundWidget, Format]]]]:
+        """Return the boxes of all formats below the names of their groups."""
+        boxes = [(box, FORMATS[box.data["value"]]) for box in self["formats"]]
+        groups = ((_("Lossless"), True), (_("Small files"), False))
+        return [
+            (label, [(box, format) for box, format in boxes if format.is_lossless is is_lossless])
+            for label, is_lossless in groups
+        ]
 
 
 class OrderForm(forms.Form):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import struct
 import subprocess
@@ -122,6 +123,36 @@ class Uploads:
 
     def press(self, what: str, path: Path) -> None:
         self.page.get_by_role("button", name=f"{what}: {path.name}").click()
+
+    def formats_of(self, path: Path) -> set[str]:
+        """Return what was ordered of a file."""
+        rows = self.site.rows(
+            "SELECT r.format_name FROM audio_transcoder_rendition r JOIN audio_transcoder_audiofile"
+            " f ON f.id = r.audio_file_id JOIN auth_user u ON u.id = f.owner_id"
+            " WHERE u.username = ? AND f.file_name = ?",
+            self.name,
+            path.name,
+        )
+        return {name for (name,) in rows}
+
+    def drag(self, *paths: Path, over: str, drop: bool = True) -> None:
+        """Drag files and folders of this machine over an element; let them go there, or out."""
+        self.page.locator(over).scroll_into_view_if_needed()
+        box = self.page.locator(over).bounding_box()
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2, "data": data}
+        for kind in ("dragEnter", "dragOver"):
+            self._line.send("Input.dispatchDragEvent", {"type": kind, **place})
+        expect(self.page.get_by_text("Drop the files or folders here")).to_be_visible()
+        if drop:
+            self._line.send("Input.dispatchDragEvent", {"type": "drop", **place})
+        else:  # what a person's Escape makes of it
+            self.page.evaluate(
+                "([x, y]) => document.elementFromPoint(x, y)"
+                ".dispatchEvent(new DragEvent('dragleave', {bubbles: true}))",
+                [place["x"], place["y"]],
+            )
+        expect(self.page.get_by_text("Drop the files or folders here")).to_be_hidden()
 
     def wait_for_parts(self, count: int) -> None:
         """Wait until so many different parts are stored."""
@@ -327,10 +358,11 @@ def test_what_the_server_refuses_is_said_in_the_row_of_the_file(
     try:
         uploads = Uploads(page, full)
         songs = [wav(tmp_path / f"Song {number}.wav", MIB) for number in (1, 2)]
-        uploads.choose(songs[0])
-        uploads.send()
-        uploads.location()
-        uploads.open()
+        other_tab = page.context.new_page()
+        other_tab.goto(f"{full.url}/audio/upload/")
+        other_tab.get_by_label("Sound file").set_input_files(songs[0])
+        other_tab.get_by_role("button", name="Upload and convert").click()
+        other_tab.wait_for_url(re.compile(r"/audio/[0-9a-f-]{36}/$"))
         uploads.choose(songs[1])
         uploads.send()
         expect(uploads.row(songs[1])).to_contain_text(re.compile("space|room|quota|limit", re.I))
@@ -363,6 +395,230 @@ def test_what_need_not_be_sent_is_refused_before(uploads: Uploads, tmp_path: Pat
     uploads.send()
     expect(uploads.page.get_by_role("alert").filter(has_text="one format")).to_be_focused()
     assert uploads.stored == {}
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder with two songs, one in a folder of its own, and three files that are no sound."""
+    folder = tmp_path / "Album"
+    (folder / "Side B").mkdir(parents=True)
+    wav(folder / "Song 1.wav", MIB)
+    wav(folder / "Side B" / "Song 2.WAV", MIB)
+    for name in ("cover.jpg", "notes.txt", "list.m3u", ".DS_Store", "._Song 1.wav"):
+        (folder / name).write_bytes(b"no sound")
+    return folder
+
+
+def expect_album(page: Page) -> None:
+    expect(page.get_by_text("Ready to send")).to_have_count(2)
+    expect(page.locator("#upload-note")).to_have_text(
+        "Taken from the folder: 2. Left out, because they are no sound: 3."
+    )
+    expect(page.locator("#upload-rows")).to_contain_text("Song 2.WAV")
+
+
+def test_of_a_folder_only_what_may_be_sound_is_taken(uploads: Uploads, album: Path):
+    with uploads.page.expect_file_chooser() as asked:
+        uploads.page.get_by_role("button", name="Choose a folder").press("Enter")
+    asked.value.set_files(album)
+    expect_album(uploads.page)
+
+
+def test_a_folder_and_files_may_be_dropped_anywhere(uploads: Uploads, album: Path, recording: Path):
+    uploads.drag(album, over="#upload-actions", drop=False)
+    expect(uploads.page.locator("#upload-rows li")).to_have_count(0)
+    uploads.drag(album, over="#upload-actions")
+    expect_album(uploads.page)
+    uploads.drag(recording, over="#upload-rows li >> nth=1")
+    expect(uploads.row(recording)).to_contain_text("Ready to send")
+
+
+def test_a_folder_without_sound_says_so(uploads: Uploads, tmp_path: Path):
+    folder = tmp_path / "Letters"
+    folder.mkdir()
+    (folder / "letter.txt").write_text("Dear Sir or Madam")
+    uploads.drag(folder, over="main")
+    note = uploads.page.locator("#upload-note")
+    expect(note).to_have_text("There is no sound file in this folder.")
+    expect(note).to_be_visible()
+
+
+def test_files_may_be_pasted(uploads: Uploads, site: System):
+    uploads.page.evaluate(
+        """() => {
+            const clipboardData = new DataTransfer();
+            for (const [name, type] of [["Memo.wav", "audio/wav"], ["image.png", "image/png"]]) {
+                clipboardData.items.add(new File(["RIFF".padEnd(5000)], name, {type}));
+            }
+            const told = {clipboardData, bubbles: true, cancelable: true};
+            document.body.dispatchEvent(new ClipboardEvent("paste", told));
+        }"""
+    )
+    expect(uploads.row(Path("Memo.wav"))).to_contain_text("Ready to send")
+    expect(uploads.row(Path("image.png"))).to_contain_text("This is not a sound file we know.")
+
+
+def test_two_files_of_one_name_in_a_folder_are_two(uploads: Uploads, tmp_path: Path):
+    folder = tmp_path / "Album"
+    for side in ("A", "B"):
+        (folder / side).mkdir(parents=True)
+        os.utime(wav(folder / side / "Song.wav", MIB), (10**9, 10**9))
+    uploads.drag(folder, over="main")
+    expect(uploads.page.get_by_text("Ready to send")).to_have_count(2)
+
+
+def test_what_is_made_is_chosen_in_words_and_for_one_file_by_keyboard(
+    uploads: Uploads, tmp_path: Path
+):
+    page = uploads.page
+    songs = [wav(tmp_path / f"Song {number}.wav", 4 * 176_400) for number in (1, 2, 3)]
+    small = page.locator(".selection").filter(has_text="Small")
+    expect(small).to_contain_text("about 1.9 MB a minute")
+    uploads.choose(*songs)
+    expect(uploads.row(songs[2])).to_contain_text("4 seconds")
+    expect(small).to_contain_text("about 381 kB for your 3 files")  # 12 s of 260 kbit/s
+    page.get_by_role("radio", name="Choose formats yourself").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("radio", name="Small")).to_be_checked()
+    expect(page.get_by_label("MP3")).to_be_hidden()
+
+    own = page.get_by_role("button", name="Formats: Song 2.wav")
+    own.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Formats for Song 2.wav")
+    expect(dialog.get_by_role("radio", name="Small")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(own).to_be_focused()
+
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")  # "Choose formats yourself"
+    dialog.get_by_role("checkbox", name="MP4").press("Space")
+    dialog.get_by_role("button", name="Use for this file").press("Enter")
+    expect(dialog.get_by_role("alert")).to_have_text("Choose at least one format.")
+    dialog.get_by_role("checkbox", name="FLAC").press("Space")
+    dialog.get_by_role("checkbox", name="MP3").press("Space")
+    dialog.get_by_role("button", name="Use for this file").press("Enter")
+    expect(own).to_be_focused()
+    expect(uploads.row(songs[1])).to_contain_text("FLAC, MP3 · about 509 kB")
+    expect(small).to_contain_text("for your 2 files")
+    uploads.press("Formats", songs[0])
+    dialog = page.get_by_role("dialog", name="Formats for Song 1.wav")
+    dialog.get_by_role("radio", name="Lossless").check()
+    dialog.get_by_role("button", name="Use for this file").click()
+    expect(uploads.row(songs[0])).to_contain_text("WAV, FLAC")
+    uploads.press("Formats", songs[0])
+    dialog.get_by_role("button", name="As for all files").click()
+    expect(uploads.row(songs[0])).not_to_contain_text("WAV, FLAC")
+
+    page.get_by_role("button", name="Upload and convert").press("Enter")
+    expect(page.get_by_text("3 of 3 files are uploaded.").last).to_be_visible(timeout=60_000)
+    assert [uploads.formats_of(song) for song in songs] == [{"mp4"}, {"flac", "mp3"}, {"mp4"}]
+
+
+@pytest.fixture(scope="module")
+def narrow(uppy: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A site where little may be kept."""
+    folder = tmp_path_factory.mktemp("narrow")
+    running = System(folder, QUOTA_FILES=3, QUOTA_BYTES=5 * MIB, MAX_DURATION_S=20).start()
+    yield running
+    running.stop()
+
+
+def test_u23_what_would_not_fit_is_refused_before_a_byte_is_sent(
+    narrow: System, page: Page, tmp_path: Path
+):
+    uploads = Uploads(page, narrow)
+    asked: list[str] = []
+    page.on("request", lambda request: request.method != "GET" and asked.append(request.url))
+    expect(page.locator("#upload-limits")).to_contain_text("room for 3 more files")
+    first, second = wav(tmp_path / "First.wav", 2 * MIB), wav(tmp_path / "Second.wav", 2 * MIB)
+    third = wav(tmp_path / "Third.wav", 2 * MIB)
+    tiny = [wav(tmp_path / f"Tiny {number}.wav", 5000) for number in (1, 2)]
+    uploads.choose(first, second, third, *tiny)
+    expect(uploads.row(third)).to_contain_text("only 1 MB of your space are left")
+    expect(uploads.row(tiny[0])).to_contain_text("Ready to send")
+    expect(uploads.row(tiny[1])).to_contain_text("You cannot keep more files.")
+    expect(page.locator("#upload-note")).to_have_text(
+        "There is no room for 2 of 5 files. Their rows say why."
+    )
+    # Whoever makes room has it at once.
+    uploads.press("Remove", first)
+    expect(uploads.row(third)).to_contain_text("Ready to send")
+    expect(uploads.row(tiny[1])).to_contain_text("You cannot keep more files.")
+    uploads.choose(tiny[1])  # once more, which changes nothing
+    expect(uploads.row(tiny[1])).to_have_count(1)
+    assert asked == []
+    uploads.send()
+    expect(page.get_by_text("3 of 4 files are uploaded.").last).to_be_visible(timeout=60_000)
+    assert [name for name, _size in uploads.files()] == ["Second.wav", "Third.wav", "Tiny 1.wav"]
+    uploads.open()
+    expect(page.locator("#upload-limits")).to_contain_text("room for 0 more files")
+
+
+def test_a_sound_that_is_too_long_is_refused_before_a_byte_is_sent(
+    narrow: System, page: Page, tmp_path: Path
+):
+    uploads = Uploads(page, narrow)
+    long = wav(tmp_path / "Long.wav", 4 * MIB)  # 23 s
+    expect(page.locator("#upload-limits")).to_contain_text("up to 20 seconds of sound")
+    uploads.choose(long)
+    expect(uploads.row(long)).to_contain_text("The sound is too long")
+    uploads.send()
+    expect(page.get_by_role("alert").filter(has_text="The sound is too long")).to_be_focused()
+    assert uploads.files() == []
+
+
+def test_two_hundred_files_may_be_chosen_at_once(uploads: Uploads, tmp_path: Path):
+    songs = [wav(tmp_path / f"Song {number:03}.wav", 5000) for number in range(200)]
+    uploads.choose(*songs)
+    page = uploads.page
+    expect(page.get_by_text("Ready to send")).to_have_count(200)
+    small = page.locator(".selection").filter(has_text="Small")
+    expect(small).to_contain_text("for your 200 files")
+    # What comes after the rows is not a hundred screens away.
+    height = page.evaluate("document.documentElement.scrollHeight")
+    assert height < 5 * page.viewport_size["height"]
+    uploads.press("Remove", songs[199])
+    expect(small).to_contain_text("for your 199 files")
+
+
+def test_each_quarter_is_said_to_who_does_not_see_the_bar(uploads: Uploads, recording: Path):
+    page = uploads.page
+    page.evaluate(
+        """() => {
+            const announcer = document.getElementById("announcer");
+            window.said = [];
+            new MutationObserver(() => said.push(announcer.textContent))
+                .observe(announcer, {childList: true, characterData: true, subtree: true});
+        }"""
+    )
+    uploads.line(8)
+    uploads.choose(recording)
+    uploads.send()
+    page.wait_for_function("() => said.some((text) => text.endsWith('100 %'))", timeout=60_000)
+    said = [text for text in page.evaluate("() => said") if text]
+    assert said == [f"Uploading {recording.name}: {now} %" for now in (0, 25, 50, 75, 100)]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1280])
+def test_u12_u13_nothing_sticks_out_whatever_the_names(
+    uploads: Uploads, tmp_path: Path, width: int, scheme: str
+):
+    page = uploads.page
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    names = ["x" * 240, "a long name " * 18, "תוכנית רדיו", "🎵" * 50]
+    uploads.choose(*[wav(tmp_path / f"{name}.wav", 5000) for name in names])
+    expect(page.get_by_text("Ready to send")).to_have_count(4)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("button", name="Formats: תוכנית").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    overflow = "dialog => dialog.scrollWidth - dialog.clientWidth"
+    assert page.get_by_role("dialog").evaluate(overflow) <= 0
 
 
 def test_the_site_may_restart_in_the_middle(
@@ -479,7 +735,15 @@ def test_w13_without_scripts_the_upload_page_is_a_plain_form(
     page.goto(f"{site.url}/audio/upload/")
     page.get_by_label("Sound file").set_input_files(wav(tmp_path / "Song.wav", MIB))
     page.get_by_label("Name").fill("My song")
+    page.get_by_role("radio", name="For old players").check()
+    expect(page.get_by_label("FLAC")).to_be_hidden()
     page.get_by_role("button", name="Upload and convert").click()
     page.wait_for_url(re.compile(r"/audio/[0-9a-f-]{36}/$"))
     expect(page.get_by_role("heading", name="My song")).to_be_visible()
+    ordered = site.rows(
+        "SELECT r.format_name FROM audio_transcoder_rendition r JOIN audio_transcoder_audiofile f"
+        " ON f.id = r.audio_file_id WHERE f.code = ?",
+        code_of(page.url).replace("-", ""),
+    )
+    assert ordered == [("mp3",)]
     context.close()

@@ -63,6 +63,70 @@ def test_the_upload_page_ticks_wav_flac_and_mp4(signed_in):
     assert form["formats"].value() == ["wav", "flac", "mp4"]
 
 
+@pytest.mark.parametrize(
+    ("selection", "ticked", "made"),
+    [
+        ("lossless", [], ["wav", "flac"]),
+        ("small", ["wav", "flac"], ["mp4"]),
+        ("old", [], ["mp3"]),
+        ("own", ["flac"], ["flac"]),
+        ("", ["flac"], ["flac"]),
+    ],
+)
+def test_a_selection_stands_for_its_formats(signed_in, mp3, selection, ticked, made):
+    assert upload(signed_in, mp3, selection=selection, formats=ticked).status_code == 302
+    job = TranscodeJob.objects.get()
+    assert [rendition.format_name for rendition in job.renditions.all()] == made
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"selection": "best"}, "Choose one of the ways that are shown."),
+        ({"selection": "own", "formats": []}, "Choose at least one format."),
+        ({"formats": []}, "Choose at least one format."),
+        ({"selection": "small", "formats": ["../wav"]}, "Select a valid choice."),
+    ],
+)
+def test_formats_that_there_are_not_are_refused_with_a_sentence(
+    signed_in, settings, mp3, values, sentence
+):
+    response = upload(signed_in, mp3, **values)
+    assert response.status_code == 422
+    assert sentence in response.content.decode()
+    assert nothing_is_left(settings)
+
+
+def test_the_upload_page_says_its_limits_before(signed_in, person, settings):
+    settings.QUOTA_BYTES, settings.QUOTA_FILES, settings.QUOTA_FILES_PER_DAY = 3 << 20, 4, 3
+    settings.MAX_DURATION_S = 3600
+    make_file(person, size_bytes=1 << 20)
+    page = signed_in.get(UPLOAD).content.decode().replace("\xa0", " ")
+    for words in ("up to 2.0 GB a file", "up to 60 minutes of sound", "2.0 MB of your space left",
+                  "room for 3 more files", "2 more files today"):  # fmt: skip
+        assert words in page
+    assert f'data-bytes-left="{2 << 20}"' in page
+
+
+def test_w14_the_upload_page_costs_few_queries_however_many_files_there_are(
+    signed_in, person, settings, django_assert_max_num_queries
+):
+    settings.QUOTA_BYTES, settings.QUOTA_FILES, settings.QUOTA_FILES_PER_DAY = 1 << 40, 900, 900
+    for _ in range(30):
+        make_file(person)
+    with django_assert_max_num_queries(10):
+        assert signed_in.get(UPLOAD).status_code == 200
+
+
+def test_the_upload_page_alone_lets_a_browser_open_what_was_chosen(signed_in):
+    def media_source(path: str) -> str:
+        policy = signed_in.get(path)["Content-Security-Policy"]
+        return next(part for part in policy.split("; ") if part.startswith("media-src"))
+
+    assert "blob:" in media_source(UPLOAD)
+    assert "blob:" not in media_source("/audio/")
+
+
 def test_a_script_gets_the_address_as_json(signed_in, mp3):
     response = upload(signed_in, mp3, headers={"X-Requested-With": "XMLHttpRequest"})
     assert response.status_code == 201

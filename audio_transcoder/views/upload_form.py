@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
+from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
@@ -14,17 +15,18 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.generic import View
 
-from audio_transcoder import engines, reasons, uploads
+from audio_transcoder import declarations, engines, limits, reasons, uploads
 from audio_transcoder.access import is_scripted, not_signed_in
-from audio_transcoder.formats import FORMATS
+from audio_transcoder.formats import SOUND_EXTENSIONS
 from audio_transcoder.forms import UploadForm
-from audio_transcoder.models import AudioFile
+from audio_transcoder.models import AudioFile, Upload
 from buckets import takes_parts
 
 
 # CSRF is checked inside: the token stands in the body, and a body that is too large, or whose
-# sender is signed out, is not read at all.
-@method_decorator([never_cache, csrf_exempt], name="dispatch")
+# sender is signed out, is not read at all. Of a chosen file the page lets the browser tell how long
+# it is.
+@method_decorator([never_cache, csrf_exempt, csp_update({"media-src": ["blob:"]})], name="dispatch")
 class UploadAudioFileView(View):
     """The upload form, for people with and without scripts.
 
@@ -118,10 +120,18 @@ class UploadAudioFileView(View):
     def _page(
         self, request: HttpRequest, form: UploadForm, status: int = 200, refusal: str = ""
     ) -> HttpResponse:
+        coming = Upload.objects.unfinished().filter(owner=request.user)
+        room = limits.room_of(request.user, coming=coming)
         context = {
             "form": form,
-            "formats": FORMATS.values(),
+            "room": room,
+            "limits": limits.told(room),
             "max_bytes": settings.UPLOAD_MAX_BYTES,
+            "max_duration_s": settings.MAX_DURATION_S,
+            "media_types": declarations.MEDIA_TYPE.pattern,
+            "extensions": ",".join(SOUND_EXTENSIONS),
+            "not_audio": reasons.sentence("not_audio"),
+            "too_long": reasons.sentence("too_long"),
             "kinds": engines.kinds(),
             "refusal": refusal,
             "uppy": settings.UPPY if settings.HAS_UPPY and takes_parts() else "",

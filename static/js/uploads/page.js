@@ -8,18 +8,21 @@
 
   const ANNOUNCED = [0, 25, 50, 75, 100]; // percent
 
-  const { Site, Row, PartsUploader, fingerprint, fill, size, time, percent, Speed } = window.uploads;
+  const { Site, Row, PartsUploader, Formats, Lengths, Choosing } = window.uploads;
+  const { fingerprint, fill, size, time, percent, Speed } = window.uploads;
   const element = (id) => document.getElementById(id);
   const form = element("upload-form");
   const words = form.dataset;
   const fileInput = form.elements.mp3_file;
   const nameInput = form.elements.name;
-  const zone = element("drop-zone");
   const refusal = element("upload-refusal");
   const list = element("upload-rows");
+  const note = element("upload-note");
   const totals = element("upload-totals");
   const end = element("upload-end");
   const site = new Site(words.endpoint);
+  const formats = new Formats(element("format-choice"));
+  const mediaTypes = new RegExp(`^(?:${words.mediaTypes})$`);
   const rows = new Map(); // by Uppy's id of the file
 
   const uppy = new window.Uppy.Uppy({
@@ -33,15 +36,9 @@
     },
   });
   uppy.use(PartsUploader, { site });
-  uppy.use(window.Uppy.DropTarget, {
-    target: document.body,
-    onDragOver: () => zone.classList.add("is-over"),
-    onDragLeave: (event) => zone.classList.toggle("is-over", Boolean(event.relatedTarget)),
-    onDrop: () => zone.classList.remove("is-over"),
-  });
 
   const inState = (...states) => [...rows.values()].filter(({ state }) => states.includes(state));
-  const isUnsent = ({ state }) => !["ready", "refused", "done"].includes(state);
+  const isUnsent = ({ state }) => !["ready", "full", "refused", "done"].includes(state);
 
   // --- What was refused, and why -------------------------------------------------------------
 
@@ -67,16 +64,36 @@
   // One file may have a name of its own; an empty one means the file's, shown where it would stand.
   function suggest() {
     const ready = inState("ready");
-    const isNothingToChoose = rows.size > 0 && !ready.length;
+    const isNothingToChoose = rows.size > 0 && !ready.length && !inState("full").length;
     nameInput.placeholder = ready.length === 1 ? ready[0].name.replace(/\.[^.]+$/, "") : "";
     form.querySelector("[data-field=name]").hidden = isNothingToChoose || ready.length > 1;
     form.querySelector("[data-field=formats]").hidden = isNothingToChoose;
     element("upload-actions").hidden = isNothingToChoose;
     element("uploads").hidden = !rows.size;
+    estimate();
+  }
+
+  function estimate() {
+    const ready = inState("ready");
+    formats.estimate(words, ready.filter((row) => !row.formats));
+    for (const row of ready) if (row.formats) showOwnFormats(row);
+  }
+
+  function showOwnFormats(row, own = row.formats) {
+    const text = own && `${formats.labels(own)} · ${formats.about(words, [row], own)}`;
+    row.setFormats(own, text ?? "");
+  }
+
+  async function chooseFormats(row) {
+    const own = await formats.ask(words, row);
+    if (own === undefined) return;
+    showOwnFormats(row, own);
+    suggest();
   }
 
   function addRow(key, file) {
     const row = new Row(words, file, {
+      formats: () => chooseFormats(row),
       pause: () => uppy.pauseResume(key),
       resume: () => uppy.pauseResume(key),
       retry: () => retry(key),
@@ -87,8 +104,7 @@
       remove: () => (uppy.getFile(key) ? uppy.removeFile(key) : forget(key)),
     });
     rows.set(key, row);
-    list.append(row.element);
-    end.hidden = true;
+    coming.append(row.element);
     return row;
   }
 
@@ -98,38 +114,152 @@
     const isFocused = row.element.contains(document.activeElement);
     rows.delete(key);
     row.element.remove();
+    note.hidden = true;
+    makeRoom();
     suggest();
     showTotals();
     if (isFocused) ([...rows.values()].at(-1) ?? fileInput).focus();
   }
 
+  // Many files make one change of the page, after the last of them.
+  const coming = document.createDocumentFragment();
+
   uppy.on("file-added", (file) => {
-    clear();
-    addRow(file.id, file);
-    suggest();
+    const row = rows.get(file.id);
+    if (row) {
+      row.isHeld = false;
+      row.show("ready");
+    } else addRow(file.id, file).file = file;
   });
 
   uppy.on("file-removed", (file) => {
+    if (rows.get(file.id)?.isHeld) return;
     forget(file.id);
     finishIfDone();
   });
 
   uppy.on("restriction-failed", (file, error) => {
-    if (!file) return;
-    addRow(`refused-${rows.size}-${file.id}`, file).show("refused", error.message);
-    window.site.announce(`${file.name}: ${error.message}`);
-    suggest();
+    if (file) addRefused(file, error.message);
   });
+
+  function addRefused(file, message) {
+    addRow(`refused-${refusals++}`, file).show("refused", message);
+    window.site.announce(`${file.name}: ${message}`);
+  }
+
+  let refusals = 0;
 
   fileInput.multiple = true;
   fileInput.required = false;
-  fileInput.addEventListener("change", () => {
-    add([...fileInput.files]);
-    fileInput.value = ""; // the rows tell what is chosen; the same file may be chosen again
+
+  new Choosing({
+    input: fileInput,
+    folderInput: element("folder"),
+    folderButton: element("choose-folder"),
+    overlay: element("drop-overlay"),
+    extensions: words.extensions.split(","),
+    take: (files, folder) => {
+      add(files);
+      if (folder) sayOfFolder(folder);
+      const full = inState("full").length;
+      if (full) say(fill(words.noRoom, { count: full, all: rows.size }));
+    },
   });
 
   function add(files) {
-    uppy.addFiles(files.map((file) => ({ name: file.name, type: file.type, data: file, source: "input" })));
+    clear();
+    const known = new Set(rows.keys());
+    const added = [];
+    for (const { file, path } of files) {
+      if (file.type && !mediaTypes.test(file.type.toLowerCase())) addRefused(file, words.notAudio);
+      else added.push({ ...described(file), meta: { relativePath: path || null } });
+    }
+    uppy.addFiles(added);
+    const fresh = [...rows.keys()].filter((key) => !known.has(key) && uppy.getFile(key));
+    makeRoom();
+    list.append(coming);
+    if (files.length) end.hidden = true;
+    suggest();
+    lengths.ask(fresh.map((key) => ({ key, file: rows.get(key).file.data })));
+  }
+
+  const described = (file) => ({ name: file.name, type: file.type, data: file, source: "input" });
+
+  function say(sentence) {
+    note.textContent = sentence;
+    note.hidden = false;
+    element("uploads").hidden = false;
+    window.site.announce(sentence);
+  }
+
+  function sayOfFolder({ files: { length: taken }, left, isCut }) {
+    const sentence = isCut ? words.fromFolderMost
+      : !taken ? words.fromFolderNone
+      : left ? words.fromFolderLeft : words.fromFolder;
+    say(fill(sentence, { taken, left }));
+  }
+
+  // --- What does not fit is refused before a byte of it is sent --------------------------------
+
+  // Of MP3 and AAC without a head browsers guess the length.
+  const isTooLong = ({ name, seconds }) =>
+    seconds > Number(words.maxSeconds) && !/\.(mp[123]|aac)$/i.test(name);
+
+  const lengths = new Lengths(
+    (key) => rows.has(key),
+    (key, seconds) => {
+      const row = rows.get(key);
+      row.setSeconds(seconds);
+      if (row.state === "ready" && isTooLong(row)) {
+        makeRoom();
+        window.site.announce(`${row.name}: ${row.message}`);
+        suggest();
+      } else if (row.state === "ready") estimateSoon();
+    },
+  );
+
+  let estimating;
+  function estimateSoon() {
+    estimating ??= setTimeout(() => {
+      estimating = null;
+      estimate();
+    }, 100);
+  }
+
+  // Uppy sends whatever it has: what must wait is given back to it later.
+  function hold(key, row, why) {
+    row.isHeld = true;
+    if (uppy.getFile(key)) uppy.removeFile(key);
+    if (row.message !== why) row.show("full", why);
+  }
+
+  const left = (text) => (text === "" ? Infinity : Number(text));
+
+  // What a person may still keep; in the order of the rows, each takes its place or is told why not.
+  function makeRoom() {
+    let bytes = left(words.bytesLeft);
+    let kept = left(words.filesLeft);
+    let today = left(words.filesToday);
+    const take = (row) => { bytes -= row.size; kept -= 1; today -= 1; };
+    for (const row of rows.values()) {
+      if (!["ready", "full", "refused"].includes(row.state) && !row.isCounted) take(row);
+    }
+    for (const [key, row] of rows) {
+      if (!["ready", "full"].includes(row.state)) continue;
+      const why = isTooLong(row) ? words.tooLong
+        : today < 1 ? words.noFilesToday
+        : kept < 1 ? words.noFiles
+        : row.size > bytes ? fill(words.noSpace, { room: size(Math.max(bytes, 0)) }) : "";
+      if (why) hold(key, row, why);
+      else {
+        if (row.isHeld) giveBack(row);
+        take(row);
+      }
+    }
+  }
+
+  function giveBack({ file: { data, meta } }) {
+    uppy.addFile({ ...described(data), meta: { relativePath: meta.relativePath } });
   }
 
   // --- Sending -------------------------------------------------------------------------------
@@ -143,28 +273,29 @@
       .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
   }
 
-  const chosenFormats = () =>
-    [...form.querySelectorAll("[name=formats]:checked")].map(({ value }) => value);
+  element("format-choice").addEventListener("change", estimate);
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clear();
     const ready = uppy.getFiles().filter(({ id }) => rows.get(id).state === "ready");
-    const formats = chosenFormats();
-    if (!ready.length) refuse(words.noFile, "mp3_file");
-    else if (!formats.length) refuse(words.noFormat, "formats");
+    const [full] = inState("full");
+    const isOneWithout = ready.some(({ id }) => !rows.get(id).formats) && !formats.chosen.length;
+    if (!ready.length) refuse(full?.message ?? words.noFile, "mp3_file");
+    else if (isOneWithout) refuse(words.noFormat, "formats");
     else {
       const name = ready.length === 1 ? nameInput.value.trim() : "";
-      for (const file of ready) prepare(file, name, formats);
+      for (const file of ready) prepare(file, name, rows.get(file.id).formats ?? formats.chosen);
       nameInput.value = "";
+      note.hidden = true;
       start();
       rows.get(ready[0].id).focus();
     }
   });
 
   // What the site is told of a file, once: the same words again are the same upload.
-  function prepare(file, name, formats, begun = null) {
-    const upload = { size: file.size, name, formats, token: token() };
+  function prepare(file, name, chosen, begun = null) {
+    const upload = { size: file.size, name, formats: chosen, token: token() };
     uppy.setFileMeta(file.id, { upload, begun });
     rows.get(file.id).show("waiting");
   }
@@ -227,7 +358,7 @@
   let speed = new Speed();
 
   function showTotals() {
-    const all = [...rows.values()].filter(({ state }) => !["ready", "refused"].includes(state));
+    const all = [...rows.values()].filter(({ state }) => !["ready", "full", "refused"].includes(state));
     const sent = all.reduce((sum, row) => sum + row.sent, 0);
     const bytes = all.reduce((sum, row) => sum + row.size, 0);
     const done = inState("done").length;
@@ -320,11 +451,14 @@
       line.textContent = fill(isChanged ? words.changedFile : words.otherFile, facts);
       return;
     }
-    add([file]);
+    uppy.addFiles([described(file)]);
+    list.append(coming);
     const added = uppy.getFiles().find(({ data }) => data === file);
     if (!added) return; // it is in the list already
+    rows.get(added.id).isCounted = true; // among what is on its way
+    end.hidden = true;
     // The site has kept the name and the formats of then; these are for a beginning anew.
-    prepare(added, "", chosenFormats(), {
+    prepare(added, "", formats.chosen, {
       ...upload,
       partCount: Math.ceil(upload.size / upload.partSize),
     });

@@ -7,7 +7,8 @@
 
   // What a person can do in each state.
   const ACTIONS = {
-    ready: ["remove"],
+    ready: ["formats", "remove"],
+    full: ["remove"],
     waiting: ["pause", "cancel"],
     comparing: ["pause", "cancel"],
     sending: ["pause", "cancel"],
@@ -32,10 +33,11 @@
       this.bar = this.element.querySelector("progress");
       this.line = this.element.querySelector(".upload-row-state");
       this.element.querySelector("bdi").textContent = file.name;
-      this.element.querySelector(".upload-row-size").textContent = size(file.size ?? 0);
+      this.facts = this.element.querySelector(".upload-row-size");
+      this.facts.textContent = size(file.size ?? 0);
       this.bar.setAttribute("aria-label", `${this.bar.getAttribute("aria-label")}: ${file.name}`);
       for (const button of this.element.querySelectorAll("[data-does]")) {
-        button.setAttribute("aria-label", `${button.textContent}: ${file.name}`);
+        button.setAttribute("aria-label", `${button.textContent.replace("…", "")}: ${file.name}`);
         button.addEventListener("click", () => does[button.dataset.does]?.());
       }
       this.show("ready");
@@ -53,10 +55,23 @@
       }
       // Whoever paused by keyboard goes on by keyboard.
       if (this.element.contains(focused) && focused.hidden) this.focus();
-      this.bar.hidden = ["ready", "refused", "done"].includes(state);
+      this.bar.hidden = ["ready", "full", "refused", "done"].includes(state);
       if (state === "completing") this.bar.removeAttribute("value");
       else this.bar.value = percent(this.sent, this.size);
       this.write();
+    }
+
+    setSeconds(seconds) {
+      this.seconds = seconds;
+      this.facts.textContent = `${size(this.size)} · ${time(seconds)}`;
+    }
+
+    // Formats of its own, null for those of all files; `text` says which.
+    setFormats(formats, text) {
+      const line = this.element.querySelector(".upload-row-formats");
+      this.formats = formats;
+      line.textContent = text;
+      line.hidden = !text;
     }
 
     progress(sent) {
@@ -69,7 +84,7 @@
 
     write() {
       const parts = [this.message || this.words[this.state]];
-      const isBetween = !["ready", "refused", "completing", "done"].includes(this.state);
+      const isBetween = !["ready", "full", "refused", "completing", "done"].includes(this.state);
       if (isBetween && this.sent) {
         const numbers = { sent: size(this.sent), size: size(this.size) };
         parts.push(`${percent(this.sent, this.size)} %`, fill(this.words.of, numbers));

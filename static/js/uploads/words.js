@@ -4,9 +4,15 @@
 window.uploads = (() => {
   const language = document.documentElement.lang;
 
+  const formatters = new Map(); // making one takes longer than using it a hundred times
+
   function amount(value, unit, unitDisplay, maximumFractionDigits) {
-    const style = { style: "unit", unit, unitDisplay, maximumFractionDigits };
-    return new Intl.NumberFormat(language, style).format(value);
+    const key = `${unit} ${unitDisplay} ${maximumFractionDigits}`;
+    if (!formatters.has(key)) {
+      const style = { style: "unit", unit, unitDisplay, maximumFractionDigits };
+      formatters.set(key, new Intl.NumberFormat(language, style));
+    }
+    return formatters.get(key).format(value);
   }
 
   function size(count) {
