@@ -105,6 +105,8 @@ if not TRANSCODER_ALONE:
         *INSTALLED_APPS,
         "allauth",
         "allauth.account",
+        "allauth.mfa",
+        "allauth.usersessions",
         "django_htmx",
     ]
 
@@ -211,6 +213,13 @@ ACCOUNT_LOGOUT_ON_GET = False
 # How many accounts one address may make, in allauth's words: count/period/per.
 ACCOUNT_RATE_LIMITS = {"signup": env("ACCOUNT_SIGNUP_RATE_LIMIT", default="20/m/ip")}
 ACCOUNT_ADAPTER = "audio_transcoder.accounts.AccountAdapter"
+ACCOUNT_FORMS = {"login": "audio_transcoder.account_forms.SignInForm"}
+MFA_ADAPTER = "audio_transcoder.accounts.SecondFactorAdapter"
+# What an authenticator app calls the account's place.
+MFA_TOTP_ISSUER = "Audio Transcoder"
+# Periods of 30 seconds before and after: who types slowly, or has a clock that is a little wrong,
+# gets in too. Source: RFC 6238, 5.2.
+MFA_TOTP_TOLERANCE = 1
 LOGIN_REDIRECT_URL = "admin:index" if TRANSCODER_ALONE else "audio:list"
 LOGIN_URL = "admin:login" if TRANSCODER_ALONE else "account_login"
 

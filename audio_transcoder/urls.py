@@ -6,7 +6,7 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from audio_transcoder import upload_views
+from audio_transcoder import account_views, upload_views
 from audio_transcoder.health import health
 from audio_transcoder.views import library, media, one_file
 from audio_transcoder.views.upload_form import UploadAudioFileView
@@ -49,6 +49,7 @@ urlpatterns = [
     path("", library.landing, name="landing"),
     path("audio/", include(audio)),
     path("messages/", include("transcode_messages.urls")),
+    path("accounts/sessions/", account_views.sessions, name="account_sessions"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     # Machines call these.

@@ -167,6 +167,8 @@ def pages(client):
         "/messages/",
         "/accounts/email/",
         "/accounts/password/change/",
+        "/accounts/2fa/",
+        "/accounts/sessions/",
         f"/audio/{files[0].code}/delete/",
     )
     for audio_file in files:

@@ -1,0 +1,215 @@
+"""The account's own pages: sessions, second factor."""
+
+from __future__ import annotations
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from allauth.usersessions.models import UserSession
+from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+from audio_transcoder import account_sessions, accounts
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "a long Pass-phrase 7"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.fixture(autouse=True)
+def no_counts(db, settings):
+    """allauth counts tries in the cache. Passwords are hashed fast: there are many sign-ins."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    call_command("createcachetable", verbosity=0)
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def ada(db):
+    return get_user_model().objects.create_user("ada", password=PASSWORD)
+
+
+def sign_in(name: str = "ada", **headers: str) -> Client:
+    client = Client(**headers)
+    answer = client.post("/accounts/login/", {"login": name, "password": PASSWORD})
+    assert answer.status_code == 302, answer.text
+    return client
+
+
+@pytest.mark.parametrize("path", ["sessions/", "2fa/", "email/"])
+def test_visitors_are_sent_to_the_sign_in_page(client, path):
+    answer = client.get(f"/accounts/{path}")
+    assert (answer.status_code, answer["Location"]) == (
+        302,
+        f"/accounts/login/?next=/accounts/{path}",
+    )
+
+
+@pytest.mark.parametrize("path", ["sessions/"])
+def test_w16_the_accounts_pages_are_kept_by_no_cache_and_know_their_verbs(ada, path):
+    client = sign_in()
+    assert "no-store" in client.get(f"/accounts/{path}")["Cache-Control"]
+    assert client.put(f"/accounts/{path}").status_code == 405
+
+
+# --- Sessions ---------------------------------------------------------------------------------
+
+
+def test_sessions_are_listed_in_words_and_one_of_them_is_ended(ada):
+    here, there = sign_in(), sign_in(HTTP_USER_AGENT=FIREFOX)
+    page = here.get("/accounts/sessions/").text
+    assert "Firefox, Linux" in page
+    assert page.count("this one") == 1
+    row = UserSession.objects.get(session_key=there.session.session_key)
+    here.post("/accounts/sessions/", {"session": str(row.pk)})
+    assert there.get("/audio/").status_code == 302
+    assert here.get("/audio/").status_code == 200
+
+
+def test_all_other_sessions_are_ended_at_once(ada):
+    here, *others = [sign_in() for _ in range(3)]
+    here.post("/accounts/sessions/", {"session": "all"})
+    assert [client.get("/audio/").status_code for client in others] == [302, 302]
+    assert "Signed out in 2 places." in here.get("/accounts/sessions/").text
+
+
+@pytest.mark.parametrize("number", ["", "0", "-1", "²", "9" * 30, "all\0", "x"])
+def test_w7_nonsense_as_a_session_ends_none(ada, number):
+    here, there = sign_in(), sign_in()
+    assert here.post("/accounts/sessions/", {"session": number}).status_code == 302
+    assert there.get("/audio/").status_code == 200
+
+
+def test_w1_the_session_of_somebody_else_is_not_ended(ada):
+    get_user_model().objects.create_user("eve", password=PASSWORD)
+    hers = sign_in()
+    row = UserSession.objects.get(session_key=hers.session.session_key)
+    sign_in("eve").post("/accounts/sessions/", {"session": str(row.pk)})
+    assert hers.get("/audio/").status_code == 200
+
+
+def test_sessions_of_an_old_password_and_ended_ones_are_not_listed(ada):
+    sign_in()
+    run_out = sign_in()
+    Session.objects.filter(pk=run_out.session.session_key).update(expire_date=timezone.now())
+    ada.set_password(PASSWORD)  # salted anew: whoever was signed in is not any more
+    ada.save()
+    assert len(sign_in().get("/accounts/sessions/").context["places"]) == 1
+
+
+def test_a_session_from_before_sessions_were_noted_is_listed(ada, client):
+    client.force_login(ada)
+    UserSession.objects.all().delete()
+    assert [place.is_current for place in client.get("/accounts/sessions/").context["places"]] == [
+        True
+    ]
+
+
+def test_sessions_cost_as_many_queries_however_many_there_are(ada, django_assert_max_num_queries):
+    for _ in range(8):
+        client = sign_in()
+    with django_assert_max_num_queries(10):
+        assert len(client.get("/accounts/sessions/").context["places"]) == 8
+
+
+def test_the_oldest_sessions_end_when_there_are_too_many(ada, monkeypatch):
+    monkeypatch.setattr(accounts, "MOST_SESSIONS", 2)
+    oldest, *newest = [sign_in() for _ in range(3)]
+    assert oldest.get("/audio/").status_code == 302
+    assert [client.get("/audio/").status_code for client in newest] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (FIREFOX, "Firefox, Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/139.0 Safari/537.36 Edg/139.0", "Edge, Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Safari/604.1", "Safari, iPhone"),
+        ("Mozilla/5.0 (Linux; Android 10; K) Chrome/139.0 Safari/537.36", "Chrome, Android"),
+        ("curl/8.5.0", "curl/8.5.0"),
+        ("", "Unknown browser"),
+    ],
+)
+def test_a_browser_is_named_in_words(said, words):
+    assert account_sessions.device(said) == words
+
+
+# --- Second factor ----------------------------------------------------------------------------
+
+
+def code_now(secret: str) -> str:
+    return format_hotp_value(hotp_value(secret, int(timezone.now().timestamp()) // 30))
+
+
+def turn_on(client: Client) -> str:
+    """Turn the second factor on; return its secret."""
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    page = client.get("/accounts/2fa/totp/activate/")
+    assert "data:image/svg+xml;base64," in page.text
+    secret = page.context["form"].secret
+    answer = client.post("/accounts/2fa/totp/activate/", {"code": code_now(secret)})
+    assert answer.status_code == 302, answer.text
+    return secret
+
+
+def test_a_second_factor_is_asked_for_in_the_admins_sign_in_too(ada):
+    get_user_model().objects.filter(pk=ada.pk).update(is_staff=True, is_superuser=True)
+    secret = turn_on(sign_in())
+    client = Client()
+    at_the_door = client.get("/admin/login/?next=/admin/")
+    assert at_the_door["Location"] == "/accounts/login/?next=%2Fadmin%2F"
+    answer = client.post(at_the_door["Location"], {"login": "ada", "password": PASSWORD})
+    assert answer["Location"] == "/accounts/2fa/authenticate/"
+    assert client.get("/admin/").status_code == 302  # the password alone opens nothing
+    client.post("/accounts/2fa/authenticate/", {"code": code_now(secret)})
+    assert client.get("/admin/").status_code == 200
+
+
+def test_a_recovery_code_signs_in_once(ada):
+    client = sign_in()
+    turn_on(client)
+    code = client.get("/accounts/2fa/recovery-codes/").context["unused_codes"][0]
+
+    def is_let_in() -> bool:
+        other = sign_in()
+        other.post("/accounts/2fa/authenticate/", {"code": code})
+        return other.get("/audio/").status_code == 200
+
+    assert [is_let_in(), is_let_in()] == [True, False]
+
+
+def test_w11_guessing_a_second_factor_is_429_with_retry_after(ada):
+    secret = turn_on(sign_in())
+    client = sign_in()
+    answers = [client.post("/accounts/2fa/authenticate/", {"code": "no code"}) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    assert int(answers[-1]["Retry-After"]) > 0
+    right = client.post("/accounts/2fa/authenticate/", {"code": code_now(secret)})
+    assert right.status_code == 429
+
+
+def test_the_secret_is_not_readable_in_the_database(ada):
+    secret = turn_on(sign_in())
+    stored = Authenticator.objects.get(type="totp").data["secret"]
+    assert secret not in stored
+    assert accounts.SecondFactorAdapter().decrypt(stored) == secret
+
+
+def test_a_factor_kept_under_another_secret_key_lets_nobody_in_and_breaks_nothing(ada, settings):
+    secret = turn_on(sign_in())
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another " * 8
+    kept = Authenticator.objects.get(type="totp").data["secret"]
+    assert accounts.SecondFactorAdapter().decrypt(kept) == secret
+
+    settings.SECRET_KEY_FALLBACKS = []
+    client = sign_in()
+    answer = client.post("/accounts/2fa/authenticate/", {"code": code_now(secret)})
+    assert answer.status_code == 200
+    assert "Incorrect code" in answer.text
