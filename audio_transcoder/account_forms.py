@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.forms import LoginForm
+from django import forms
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
 from django.utils.translation import gettext_lazy as _
+
+from audio_transcoder import names
+from audio_transcoder.models import Profile
 
 
 class SignInForm(LoginForm):
@@ -16,3 +22,33 @@ class SignInForm(LoginForm):
         login = self.fields["login"]
         login.label = _("Username or e-mail address")
         login.widget.attrs |= {"autocomplete": "username", "autocapitalize": "none"}
+
+
+class ProfileForm(forms.Form):
+    """What others may call somebody, and the language they are spoken to."""
+
+    LONGEST = 150  # characters, of User.first_name
+
+    display_name = forms.CharField(
+        label=_("Display name"),
+        required=False,
+        max_length=LONGEST,
+        help_text=_("What this site calls you. Empty: your username."),
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    language = forms.ChoiceField(label=_("Language"), required=False)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["language"].choices = [("", _("As my browser says")), *settings.LANGUAGES]
+
+    def clean_display_name(self) -> str:
+        # NFC may be longer than what was typed.
+        return names.legible(self.cleaned_data["display_name"])[: self.LONGEST]
+
+    def save(self, person: AbstractUser) -> None:
+        """Keep both with ``person``."""
+        person.first_name = self.cleaned_data["display_name"]
+        person.save(update_fields=["first_name"])
+        language = self.cleaned_data["language"]
+        Profile.objects.update_or_create(person=person, defaults={"language": language})

@@ -22,6 +22,8 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 
+from audio_transcoder.models import Profile
+
 logger = logging.getLogger(__name__)
 
 # Of one person. allauth looks at each of them at every sign-in, and a program that signs in anew
@@ -44,9 +46,12 @@ class AccountAdapter(DefaultAccountAdapter):
     def post_login(
         self, request: HttpRequest, user: AbstractBaseUser, **options: Any
     ) -> HttpResponse:
-        """Return the answer to a sign-in."""
+        """Return the answer to a sign-in; the browser then speaks the person's language."""
         response = super().post_login(request, user, **options)
         end_sessions_beyond(MOST_SESSIONS, user)
+        language = Profile.objects.language_of(user)
+        if language:
+            speak(response, language)
         return response
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
@@ -93,3 +98,26 @@ def end_sessions_beyond(count: int, person: AbstractBaseUser) -> None:
     """Sign this person out wherever the newest ``count`` sessions are not."""
     for session in UserSession.objects.filter(user=person).order_by("-pk")[count:]:
         session.end()
+
+
+def speak(response: HttpResponse, language: str) -> None:
+    """Have the browser ask for ``language`` from now on; empty: as it asks by itself.
+
+    The cookie is the one of Django's view ``set_language``.
+    """
+    place = {
+        "path": settings.LANGUAGE_COOKIE_PATH,
+        "domain": settings.LANGUAGE_COOKIE_DOMAIN,
+        "samesite": settings.LANGUAGE_COOKIE_SAMESITE,
+    }
+    if not language:
+        response.delete_cookie(settings.LANGUAGE_COOKIE_NAME, **place)
+        return
+    response.set_cookie(
+        settings.LANGUAGE_COOKIE_NAME,
+        language,
+        max_age=settings.LANGUAGE_COOKIE_AGE,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        **place,
+    )

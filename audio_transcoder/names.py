@@ -23,15 +23,7 @@ def clean(raw: str) -> str:
     Controls, line breaks, direction overrides and zero-width characters go; emoji stay. Never
     longer than ``MAX_LENGTH`` characters, an extension survives the cut. May be empty.
     """
-    last = raw.replace("\\", "/").rsplit("/", 1)[-1]
-    visible = "".join(
-        " " if unicodedata.category(char) in ("Zl", "Zp", "Zs") else char
-        for char in unicodedata.normalize("NFC", last)
-        if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")
-    )
-    text = " ".join(visible.split())
-    if text and unicodedata.combining(text[0]):  # a mark with nothing to stand on
-        text = "\N{DOTTED CIRCLE}" + text
+    text = legible(raw.replace("\\", "/").rsplit("/", 1)[-1])
     if text in (".", ".."):
         return ""
     if len(text) > MAX_LENGTH:
@@ -39,6 +31,19 @@ def clean(raw: str) -> str:
         if len(extension) > _EXTENSION_LENGTH:
             extension = ""
         text = text[: MAX_LENGTH - len(extension)].rstrip() + extension
+    return text
+
+
+def legible(raw: str) -> str:
+    """Return ``raw`` in NFC without what cannot be seen; slashes stay. May be empty."""
+    visible = "".join(
+        " " if unicodedata.category(char) in ("Zl", "Zp", "Zs") else char
+        for char in unicodedata.normalize("NFC", raw)
+        if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+    )
+    text = " ".join(visible.split())
+    if text and unicodedata.combining(text[0]):  # a mark with nothing to stand on
+        text = "\N{DOTTED CIRCLE}" + text
     return text
 
 

@@ -231,6 +231,7 @@ DEFAULT_FROM_EMAIL = env(
 )
 
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("pl", "Polski"), ("es", "Español")]
 TIME_ZONE = env("TIME_ZONE", default="UTC")
 USE_TZ = True
 

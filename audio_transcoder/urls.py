@@ -49,6 +49,7 @@ urlpatterns = [
     path("", library.landing, name="landing"),
     path("audio/", include(audio)),
     path("messages/", include("transcode_messages.urls")),
+    path("accounts/", account_views.profile, name="account_profile"),
     path("accounts/sessions/", account_views.sessions, name="account_sessions"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),

@@ -165,6 +165,7 @@ def pages(client):
         "/audio/?q=nothing-like-it",
         "/audio/upload/",
         "/messages/",
+        "/accounts/",
         "/accounts/email/",
         "/accounts/password/change/",
         "/accounts/2fa/",

@@ -1,6 +1,9 @@
-"""The account's own pages: sessions, second factor."""
+"""The account's own pages: profile, sessions, second factor."""
 
 from __future__ import annotations
+
+import re
+from datetime import timedelta
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -14,6 +17,8 @@ from django.test import Client
 from django.utils import timezone
 
 from audio_transcoder import account_sessions, accounts
+from audio_transcoder.models import Profile
+from audio_transcoder.tests.factories import make_file
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +48,66 @@ def sign_in(name: str = "ada", **headers: str) -> Client:
     return client
 
 
-@pytest.mark.parametrize("path", ["sessions/", "2fa/", "email/"])
+# --- Profile ----------------------------------------------------------------------------------
+
+
+def test_a_profile_keeps_name_and_language_and_the_next_sign_in_speaks_it(ada):
+    client = sign_in()
+    answer = client.post("/accounts/", {"display_name": "Ada\u202e / L.", "language": "es"})
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/")
+    ada.refresh_from_db()
+    assert ada.get_full_name() == "Ada / L."
+    assert client.cookies["django_language"].value == "es"
+    assert 'lang="es"' in sign_in().get("/accounts/").text  # another browser
+
+    client.post("/accounts/", {"display_name": "", "language": ""})
+    assert client.cookies["django_language"].value == ""
+    assert 'lang="en"' in sign_in().get("/accounts/").text
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"language": "tlh"}, {"display_name": "x" * 151}, {"display_name": "\0"}]
+)
+def test_a_profile_refuses_what_it_cannot_keep_beside_the_field(ada, wrong):
+    answer = sign_in().post("/accounts/", {"display_name": "", "language": "", **wrong})
+    assert answer.status_code == 422
+    assert f'aria-describedby="id_{next(iter(wrong))}' in answer.text
+    assert 'aria-invalid="true"' in answer.text
+    assert not Profile.objects.exists()
+
+
+def test_a_name_that_grows_when_it_is_written_as_one_should_is_cut(ada):
+    sign_in().post("/accounts/", {"display_name": "\ufb2c" * 150, "language": ""})
+    ada.refresh_from_db()
+    assert len(ada.first_name) == 150
+
+
+def test_a_language_that_is_offered_no_more_is_none(ada):
+    Profile.objects.create(person=ada, language="tlh")
+    assert Profile.objects.language_of(ada) == ""
+    assert 'lang="en"' in sign_in().get("/accounts/").text
+
+
+def test_the_profile_says_what_is_kept_and_what_may_be(ada, settings):
+    settings.QUOTA_FILES, settings.QUOTA_BYTES, settings.QUOTA_FILES_PER_DAY = 2, 0, 1200
+    make_file(ada, size_bytes=3 * 1024**2)
+    make_file(ada, size_bytes=1024**2, created_at=timezone.now() - timedelta(days=2))
+    make_file(size_bytes=7)  # somebody else's
+    page = " ".join(re.sub(r"<[^>]+>", " ", sign_in().get("/accounts/").text).split())
+    assert "Files 2 of 2 used up" in page
+    assert "Uploaded files together 4.0\xa0MB, no limit" in page or "4.0 MB, no limit" in page
+    assert "24 hours 1 of 1,200" in page
+
+
+def test_the_profile_costs_as_many_queries_with_many_files(ada, django_assert_max_num_queries):
+    client = sign_in()
+    for _ in range(30):
+        make_file(ada)
+    with django_assert_max_num_queries(10):
+        client.get("/accounts/")
+
+
+@pytest.mark.parametrize("path", ["", "sessions/", "2fa/", "email/"])
 def test_visitors_are_sent_to_the_sign_in_page(client, path):
     answer = client.get(f"/accounts/{path}")
     assert (answer.status_code, answer["Location"]) == (
@@ -52,7 +116,7 @@ def test_visitors_are_sent_to_the_sign_in_page(client, path):
     )
 
 
-@pytest.mark.parametrize("path", ["sessions/"])
+@pytest.mark.parametrize("path", ["", "sessions/"])
 def test_w16_the_accounts_pages_are_kept_by_no_cache_and_know_their_verbs(ada, path):
     client = sign_in()
     assert "no-store" in client.get(f"/accounts/{path}")["Cache-Control"]
