@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.fields import PasswordField
 from allauth.account.forms import LoginForm
 from django import forms
 from django.conf import settings
@@ -52,3 +53,27 @@ class ProfileForm(forms.Form):
         person.save(update_fields=["first_name"])
         language = self.cleaned_data["language"]
         Profile.objects.update_or_create(person=person, defaults={"language": language})
+
+
+class DeleteAccountForm(forms.Form):
+    """The password once more; who has none types the username."""
+
+    password = PasswordField(label=_("Your password"), autocomplete="current-password")
+    user_name = forms.CharField(label=_("Your username"), max_length=150)
+
+    def __init__(self, *args: Any, person: AbstractUser, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.person = person
+        del self.fields["user_name" if person.has_usable_password() else "password"]
+
+    def clean_password(self) -> str:
+        password = self.cleaned_data["password"]
+        if not self.person.check_password(password):
+            raise forms.ValidationError(_("This is not your password."), code="incorrect")
+        return password
+
+    def clean_user_name(self) -> str:
+        name = self.cleaned_data["user_name"]
+        if name != self.person.get_username():
+            raise forms.ValidationError(_("This is not your username."), code="incorrect")
+        return name

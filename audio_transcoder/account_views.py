@@ -1,22 +1,28 @@
-"""The pages of an account that allauth does not have: profile, sessions."""
+"""The pages of an account that allauth does not have: profile, sessions, deletion."""
 
 from __future__ import annotations
 
 from allauth.account.models import EmailAddress
+from allauth.core import ratelimit
+from allauth.core.ratelimit import respond_429
 from allauth.mfa.utils import is_mfa_enabled
 from django.contrib import messages
+from django.contrib.auth import get_user_model, logout
+from django.core.signing import BadSignature, Signer
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_safe
 
-from audio_transcoder import account_sessions, accounts
-from audio_transcoder.access import signed_in
-from audio_transcoder.account_forms import ProfileForm
-from audio_transcoder.models import Profile, StorageAccount
+from audio_transcoder import account_sessions, accounts, removal
+from audio_transcoder.access import not_signed_in, signed_in
+from audio_transcoder.account_forms import DeleteAccountForm, ProfileForm
+from audio_transcoder.models import Profile, StorageAccount, TranscodeJob, Upload
 from audio_transcoder.quotas import quotas_of
+from transcode_messages.models import Message
 
 
 @never_cache
@@ -69,3 +75,71 @@ def sessions(request: HttpRequest) -> HttpResponse:
     text = ngettext("Signed out in %d place.", "Signed out in %d places.", count) % count
     messages.success(request, text if count else _("Nobody was signed in there any more."))
     return redirect("account_sessions")
+
+
+@sensitive_post_parameters("password")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete(request: HttpRequest) -> HttpResponse:
+    """GET says what goes and asks for the password, POST deletes; deleting twice is fine."""
+    if not request.user.is_authenticated:
+        is_again = request.method == "POST" and _is_gone(request.POST.get("account", ""))
+        return redirect("account_deleted") if is_again else not_signed_in(request)
+    if request.method != "POST":
+        return _delete_page(request, DeleteAccountForm(person=request.user))
+    if not ratelimit.consume(request, action="reauthenticate", user=request.user):
+        return respond_429(request)
+    form = DeleteAccountForm(request.POST, person=request.user)
+    if not form.is_valid():
+        return _delete_page(request, form, status=422)
+    return _delete(request, form)
+
+
+def _delete(request: HttpRequest, form: DeleteAccountForm) -> HttpResponse:
+    try:
+        removal.remove_person(request.user.pk)
+    except removal.LastOperator:
+        form.add_error(
+            None,
+            _(
+                "You are the only one who may administer this site. Give somebody else this right "
+                "first, in the administration."
+            ),
+        )
+        return _delete_page(request, form, status=422)
+    logout(request)
+    return redirect("account_deleted")
+
+
+def _delete_page(request: HttpRequest, form: DeleteAccountForm, status: int = 200) -> HttpResponse:
+    person = request.user
+    context = {
+        "form": form,
+        "account": StorageAccount.objects.with_use().get(pk=person.pk),
+        "jobs": TranscodeJob.objects.unfinished().filter(audio_file__owner=person).count(),
+        "uploads": Upload.objects.unfinished().filter(owner=person).count(),
+        "messages_kept": Message.objects.filter(user=person).count(),
+        "mark": _signer().sign(str(person.pk)),
+    }
+    return render(request, "account/delete.html", context, status=status)
+
+
+def _is_gone(mark: str) -> bool:
+    """Return whether ``mark`` is the form's of an account that was deleted."""
+    try:
+        number = _signer().unsign(mark)
+    except BadSignature:
+        return False
+    return not get_user_model().objects.filter(pk=number).exists()
+
+
+def _signer() -> Signer:
+    return Signer(salt="account-deletion")
+
+
+@never_cache
+@require_safe
+def deleted(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        return redirect("account_profile")
+    return render(request, "account/deleted.html")

@@ -164,10 +164,8 @@ def finish(upload: Upload, told: Mapping[int, str] | None = None) -> AudioFile:
 
 def abort(upload: Upload) -> bool:
     """End an upload; the step removes what the store has of it. Return whether it was open."""
-    now = timezone.now()
     with transaction.atomic():
-        row = Upload.objects.unfinished().filter(pk=upload.pk)
-        was_open = row.update(aborted_at=now, next_step_at=now, attempts=0) == 1
+        was_open = Upload.objects.filter(pk=upload.pk).abort() == 1
         steps.nudge("uploads")
     return was_open
 

@@ -6,15 +6,18 @@ import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils import timezone
 
 import steps
 from audio_transcoder import keys, turns
 from audio_transcoder.engines.base import TranscoderError, TranscoderRejected
-from audio_transcoder.models import AudioFile, DeletedJob, Deletion
+from audio_transcoder.models import AudioFile, DeletedJob, Deletion, Upload
 from audio_transcoder.transcoder import default_transcoder
 from buckets import Bucket, BucketError, BucketMissing, BucketUnavailable, bucket
 
@@ -26,16 +29,47 @@ IN_HAND = timedelta(seconds=60)
 UNANSWERED = timedelta(minutes=2)
 
 
+class LastOperator(Exception):
+    """Nobody would be left who may do everything here."""
+
+
+@transaction.atomic
+def remove_person(person_id: int) -> bool:
+    """Delete an account with everything that is this person's; return whether it was there.
+
+    Raises LastOperator for the only active superuser.
+    """
+    people = get_user_model().objects.order_by("pk")
+    # Two operators who leave at the same moment wait for each other here.
+    operators = people.select_for_update().filter(is_superuser=True, is_active=True)
+    if [operator.pk for operator in operators] == [person_id]:
+        raise LastOperator
+    person = people.filter(pk=person_id).first()
+    if person is None:
+        return False
+    forget([person])
+    person.delete()
+    logger.info("person %s: deleted the account", person_id)
+    return True
+
+
 @transaction.atomic
 def forget(people: Collection[AbstractBaseUser]) -> None:
-    """Remove all files of these people, and what lies for them in the intake; not themselves.
+    """Remove all files of these people, what is on its way, and their sessions; not themselves.
 
     Who takes the user name of one of them later must find nothing that was theirs.
     """
+    ids = [person.pk for person in people]
+    # An upload that comes in now waits, and then finds nobody whose it could be.
+    list(get_user_model().objects.select_for_update().filter(pk__in=ids).order_by("pk"))
     AudioFile.objects.filter(owner__in=people).remove()
+    Upload.objects.filter(owner__in=people).abort()
+    keys_of_sessions = UserSession.objects.filter(user__in=people).values("session_key")
+    Session.objects.filter(session_key__in=keys_of_sessions).delete()
     waiting = [f"intake/{person.get_username()}/" for person in people]
     Deletion.objects.bulk_create(Deletion(prefixes=[prefix]) for prefix in waiting)
     steps.nudge("delete")
+    steps.nudge("uploads")
 
 
 def remove_due() -> datetime | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.files.uploadhandler import (
     FileUploadHandler,
@@ -103,7 +104,8 @@ def accept(
 
     The object is stored first, under a note that it must go; the transaction that writes the rows
     takes the note back. So whatever stops in between leaves nothing behind. Raises OverQuota,
-    and BucketError when the store does not take it.
+    BucketError when the store does not take it, and PermissionDenied when the account went
+    meanwhile.
     """
     file_name = names.clean(upload.name) or "untitled"
     audio_file = AudioFile(
@@ -128,9 +130,11 @@ def accept(
         with transaction.atomic():
             take_back(note)
             keep(audio_file, formats)
-    except IntegrityError:
+    except IntegrityError as error:
         remove_now(note)
         before = AudioFile.objects.filter(owner=owner, upload_token=token).first()
+        if before is None and not get_user_model().objects.filter(pk=owner.pk).exists():
+            raise PermissionDenied from error
         if before is None:
             raise
         return before

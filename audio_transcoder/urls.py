@@ -51,6 +51,8 @@ urlpatterns = [
     path("messages/", include("transcode_messages.urls")),
     path("accounts/", account_views.profile, name="account_profile"),
     path("accounts/sessions/", account_views.sessions, name="account_sessions"),
+    path("accounts/delete/", account_views.delete, name="account_delete"),
+    path("accounts/deleted/", account_views.deleted, name="account_deleted"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     # Machines call these.

@@ -1,16 +1,21 @@
-"""An account in a real browser: a second factor and other sessions."""
+"""An account in a real browser: a second factor, other sessions, and the end."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import Browser, Page, expect
 
-from tests.system import System
-from tests.test_browser import PASSWORD, sign_up
+from tests.system import System, wait_for
+from tests.test_browser import PASSWORD, sign_up, upload
+from tests.test_end_to_end import code_of
 
 pytestmark = pytest.mark.browser
 
@@ -101,3 +106,67 @@ def test_another_session_is_ended_from_here(page: Page, browser: Browser, system
     other.reload()
     other.wait_for_url(re.compile("/accounts/login/"))
     elsewhere.close()
+
+
+def test_w9_an_account_is_deleted_while_a_real_job_runs(
+    page: Page, system: System, long_music: Path
+):
+    sign_up(page, system, "lise")
+    upload(page, system, long_music)
+    code = code_of(page.url)
+    person = system.rows("SELECT id FROM auth_user WHERE username = 'lise'")[0][0]
+    job = system.rows("SELECT code FROM audio_transcoder_transcodejob ORDER BY id DESC")[0][0]
+    with stopped_ffmpeg(system):  # the work does not end by itself meanwhile
+        assert states(system, code) == ["Progressing"]
+        page.goto(f"{system.url}/accounts/delete/")
+        expect(page.get_by_text("1 conversion that is under way")).to_be_visible()
+        page.get_by_label("Your password").fill("not it")
+        press(page, "Delete my account")
+        expect(page.get_by_text("This is not your password.")).to_be_visible()
+        expect(page.get_by_label("Your password")).to_be_focused()
+        page.get_by_label("Your password").fill(PASSWORD)
+        press(page, "Delete my account")
+        page.wait_for_url(f"{system.url}/accounts/deleted/")
+        expect(page.get_by_role("heading", name="Your account is deleted")).to_be_visible()
+
+    page.goto(f"{system.url}/audio/")
+    page.wait_for_url(re.compile("/accounts/login/"))
+    assert system.count("auth_user", f"id = {person}") == 0
+    assert system.count("transcode_messages_message", f"user_id = {person}") == 0
+    # The engine does not stop what it has begun; what it tells of its end is taken, and no news.
+    wait_for(lambda: states(system, code) == ["Complete"], "the engine's end", 120)
+    wait_for(lambda: told(system, code) == {"Delivered"}, "the notices to be taken")
+    assert system.count("audio_transcoder_transcodejob", f"code = '{job}'") == 0
+    notes = f"owner_id = {person}"
+    wait_for(lambda: not system.count("audio_transcoder_deletion", notes), "the last look", 120)
+    assert not [key for key in system.objects() if code in key]
+
+
+@contextlib.contextmanager
+def stopped_ffmpeg(system: System) -> Iterator[None]:
+    pids = wait_for(system.ffmpeg_pids, "FFmpeg at work")
+    for pid in pids:
+        system.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            system.kill(pid, signal.SIGCONT)
+
+
+def states(system: System, code: str) -> list[str]:
+    """Return the states that the transcoder's jobs of one file are in."""
+    rows = system.rows(
+        "SELECT DISTINCT status FROM elastic_transcoder_job WHERE inputs LIKE ?", f"%{code}%"
+    )
+    return [state for (state,) in rows]
+
+
+def told(system: System, code: str) -> set[str]:
+    """Return how the notices of these jobs fared."""
+    rows = system.rows(
+        "SELECT n.status FROM elastic_transcoder_notice n JOIN elastic_transcoder_job j"
+        " ON j.id = n.job_id WHERE j.inputs LIKE ?",
+        f"%{code}%",
+    )
+    return {status for (status,) in rows}

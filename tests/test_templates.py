@@ -170,6 +170,7 @@ def pages(client):
         "/accounts/password/change/",
         "/accounts/2fa/",
         "/accounts/sessions/",
+        "/accounts/delete/",
         f"/audio/{files[0].code}/delete/",
     )
     for audio_file in files:

@@ -18,6 +18,13 @@ class UploadQuerySet(models.QuerySet["Upload"]):
     def unfinished(self) -> UploadQuerySet:
         return self.filter(finished_at=None, aborted_at=None)
 
+    def abort(self) -> int:
+        """End those that are not finished; return how many. The step removes what the store has."""
+        now = timezone.now()
+        return self.unfinished().update(aborted_at=now, next_step_at=now, attempts=0)
+
+    abort.alters_data = True
+
 
 class Upload(models.Model):
     """A file on its way straight into the bucket, past the web process: in parts, or by one form.

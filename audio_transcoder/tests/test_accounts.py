@@ -1,24 +1,35 @@
-"""The account's own pages: profile, sessions, second factor."""
+"""The account's own pages: profile, sessions, second factor, and its end."""
 
 from __future__ import annotations
 
 import re
+import threading
+import uuid
 from datetime import timedelta
 
 import pytest
+from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from allauth.usersessions.models import UserSession
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
+from django.core.exceptions import PermissionDenied
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.core.management import call_command
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from audio_transcoder import account_sessions, accounts
-from audio_transcoder.models import Profile
-from audio_transcoder.tests.factories import make_file
+from audio_transcoder import account_sessions, accounts, removal, uploads
+from audio_transcoder.models import AudioFile, DeletedJob, Deletion, Profile, TranscodeJob, Upload
+from audio_transcoder.tests.conftest import notice_for
+from audio_transcoder.tests.factories import make_file, make_job, make_person
+from sound.probe import probe
+from transcode_messages.models import Message
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +57,11 @@ def sign_in(name: str = "ada", **headers: str) -> Client:
     answer = client.post("/accounts/login/", {"login": name, "password": PASSWORD})
     assert answer.status_code == 302, answer.text
     return client
+
+
+def delete(client: Client, **data: str):
+    mark = re.search(r'name="account" value="([^"]+)"', client.get("/accounts/delete/").text)[1]
+    return client.post("/accounts/delete/", {"account": mark, "password": PASSWORD, **data})
 
 
 # --- Profile ----------------------------------------------------------------------------------
@@ -105,9 +121,11 @@ def test_the_profile_costs_as_many_queries_with_many_files(ada, django_assert_ma
         make_file(ada)
     with django_assert_max_num_queries(10):
         client.get("/accounts/")
+    with django_assert_max_num_queries(10):
+        client.get("/accounts/delete/")
 
 
-@pytest.mark.parametrize("path", ["", "sessions/", "2fa/", "email/"])
+@pytest.mark.parametrize("path", ["", "sessions/", "delete/", "2fa/", "email/"])
 def test_visitors_are_sent_to_the_sign_in_page(client, path):
     answer = client.get(f"/accounts/{path}")
     assert (answer.status_code, answer["Location"]) == (
@@ -116,7 +134,7 @@ def test_visitors_are_sent_to_the_sign_in_page(client, path):
     )
 
 
-@pytest.mark.parametrize("path", ["", "sessions/"])
+@pytest.mark.parametrize("path", ["", "sessions/", "delete/", "deleted/"])
 def test_w16_the_accounts_pages_are_kept_by_no_cache_and_know_their_verbs(ada, path):
     client = sign_in()
     assert "no-store" in client.get(f"/accounts/{path}")["Cache-Control"]
@@ -277,3 +295,151 @@ def test_a_factor_kept_under_another_secret_key_lets_nobody_in_and_breaks_nothin
     answer = client.post("/accounts/2fa/authenticate/", {"code": code_now(secret)})
     assert answer.status_code == 200
     assert "Incorrect code" in answer.text
+
+
+# --- Its end ----------------------------------------------------------------------------------
+
+
+def test_w9_deleting_ones_own_account_takes_everything_along(ada, deliver):
+    client, elsewhere = sign_in(), sign_in()
+    job = make_job(make_file(ada))
+    notice = notice_for(job)
+    upload = make_upload(ada)
+    Message.objects.tell(ada, event="x", about=uuid.uuid4(), level="success", text="Ready.")
+    EmailAddress.objects.create(user=ada, email="ada@example.org")
+    default_storage.save("intake/ada/Song.wav", ContentFile(b"sound"))
+    name = job.audio_file.mp3_file.name
+    asked = client.get("/accounts/delete/").text
+    for words in ("cannot be undone", "1 file with", "1 conversion that", "1 upload", "1 message"):
+        assert words in asked
+
+    answer = delete(client)
+
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/deleted/")
+    assert "Your account is deleted" in client.get("/accounts/deleted/").text
+    for model in (get_user_model(), AudioFile, TranscodeJob, Message, EmailAddress, UserSession):
+        assert not model.objects.exists()
+    assert not Session.objects.filter(pk=elsewhere.session.session_key).exists()
+    assert DeletedJob.objects.get().engine_id == job.engine_id  # the engine is still to be told
+    upload.refresh_from_db()
+    assert upload.aborted_at is not None and upload.next_step_at <= timezone.now()
+    removal.remove_due()
+    assert not default_storage.exists(name)
+    assert not default_storage.exists("intake/ada/Song.wav")
+    assert deliver(notice).status_code == 200
+    Deletion.objects.all().delete()
+    assert deliver(notice).status_code == 200
+    assert not Message.objects.exists()
+
+
+def make_upload(owner) -> Upload:
+    return Upload.objects.create(
+        owner=owner,
+        store_id="1",
+        part_bytes=8,
+        size_bytes=8,
+        file_name="On its way.wav",
+        formats=["mp4"],
+        media_type="audio/wav",
+        next_step_at=timezone.now() + timedelta(hours=1),
+    )
+
+
+def test_w9_w15_deleting_an_account_twice_gets_the_same_calm_answer(ada):
+    client = sign_in()
+    cookie = client.cookies["sessionid"].value
+    mark = re.search(r'name="account" value="([^"]+)"', client.get("/accounts/delete/").text)[1]
+    form = {"account": mark, "password": PASSWORD}
+    answers = []
+    for _ in range(2):
+        client.cookies["sessionid"] = cookie  # as the second click of a mouse sends it
+        answers.append(client.post("/accounts/delete/", form))
+    assert [answer["Location"] for answer in answers] == ["/accounts/deleted/"] * 2
+
+
+def test_a_visitor_who_posts_a_deletion_is_sent_to_the_sign_in_page(ada, client):
+    for mark in ("", "x", f"{ada.pk}:x", "\0"):
+        answer = client.post("/accounts/delete/", {"account": mark, "password": PASSWORD})
+        assert answer["Location"].startswith("/accounts/login/")
+
+
+@pytest.mark.parametrize("password", ["", "wrong", PASSWORD.upper(), "\0", "x" * 5000])
+def test_without_the_password_nothing_is_deleted_and_the_field_says_why(ada, password):
+    client = sign_in()
+    answer = delete(client, password=password)
+    assert answer.status_code == 422
+    assert 'aria-invalid="true"' in answer.text
+    assert 'aria-describedby="id_password_error"' in answer.text
+    assert client.get("/audio/").status_code == 200
+
+
+def test_w11_guessing_the_password_of_an_open_session_is_429(ada):
+    client = sign_in()
+    statuses = [delete(client, password="wrong").status_code for _ in range(11)]
+    assert (statuses[0], statuses[-1]) == (422, 429)
+    assert delete(client).status_code == 429
+
+
+def test_who_has_no_password_types_the_user_name(client):
+    person = make_person("ada")
+    person.set_unusable_password()
+    person.save()
+    client.force_login(person)
+    assert delete(client, user_name="ad").status_code == 422
+    assert delete(client, user_name="ada")["Location"] == "/accounts/deleted/"
+
+
+def test_the_last_operator_stays_and_is_told_why(ada):
+    operators = get_user_model().objects
+    operators.filter(pk=ada.pk).update(is_superuser=True, is_staff=True)
+    operators.create_superuser("gone", is_active=False)
+    client = sign_in()
+    answer = delete(client)
+    assert answer.status_code == 422
+    assert "only one who may administer this site" in answer.text
+    operators.create_superuser("grace")
+    assert delete(client)["Location"] == "/accounts/deleted/"
+
+
+def test_a_person_whose_account_is_gone_already_is_not_there():
+    assert removal.remove_person(10**9) is False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_w15_two_operators_who_leave_at_once_leave_one(tmp_path):
+    ids = [get_user_model().objects.create_superuser(name).pk for name in ("ada", "grace")]
+    outcomes, together = [], threading.Barrier(2)
+
+    def leave(number: int) -> None:
+        together.wait()
+        try:
+            outcomes.append(removal.remove_person(number))
+        except removal.LastOperator:
+            outcomes.append("last")
+        finally:
+            connections.close_all()
+
+    leaving = [threading.Thread(target=leave, args=[number]) for number in ids]
+    for thread in leaving:
+        thread.start()
+    for thread in leaving:
+        thread.join()
+    assert sorted(map(str, outcomes)) == ["True", "last"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_w9_an_upload_that_arrives_after_its_account_went_leaves_nothing(ada, mp3):
+    removal.remove_person(get_user_model().objects.get().pk)
+    file = TemporaryUploadedFile("song.mp3", "audio/mpeg", mp3.stat().st_size, None)
+    file.write(mp3.read_bytes())
+    file.seek(0)
+    file.sha256 = "0" * 64
+    sound = probe(mp3)
+    with pytest.raises(PermissionDenied):
+        uploads.accept(ada, file, sound, name="", formats=["wav"], token=uuid.uuid4())
+    assert not AudioFile.objects.exists()
+    removal.remove_due()
+    assert not default_storage.exists("uploads") or not any(
+        default_storage.listdir(f"uploads/{folder}")[1]
+        for folder in default_storage.listdir("uploads")[0]
+    )
