@@ -63,7 +63,7 @@ class Examiner:
             stderr=subprocess.DEVNULL,
         )
         self._waiting = waiting
-        self._received = b""
+        self._received = bytearray()
         self._is_ready = False
 
     def __enter__(self) -> Examiner:
@@ -81,8 +81,16 @@ class Examiner:
     def process_id(self) -> int:
         return self._process.pid
 
-    def ask(self, task: str, path: Path, *, timeout_s: float, **question: Any) -> dict[str, Any]:
-        """Return the answer to one question.
+    def ask(
+        self,
+        task: str,
+        path: Path,
+        *,
+        timeout_s: float,
+        answer_bytes: int = ANSWER_BYTES,
+        **question: Any,
+    ) -> dict[str, Any]:
+        """Return the answer to one question, of about ``answer_bytes`` at most.
 
         Raises ExaminerNotStarted when there is no child to ask; ExaminerDied when it crashes,
         says something else than an answer, or needs more than ``timeout_s`` seconds
@@ -95,7 +103,7 @@ class Examiner:
             assert stdin is not None  # noqa: S101 -- asked for above
             stdin.write(line.encode())
             stdin.flush()
-            answer = json.loads(self._line(timeout_s))
+            answer = json.loads(self._line(timeout_s, answer_bytes))
         except (OSError, ValueError) as error:
             self.close()
             raise ExaminerDied(self._how()) from error
@@ -111,7 +119,7 @@ class Examiner:
         if self._is_ready:
             return
         try:
-            self._line(START_S)
+            self._line(START_S, ANSWER_BYTES)
         except (OSError, ExaminerDied) as error:
             self.close()
             raise ExaminerNotStarted(str(error)) from error
@@ -128,7 +136,7 @@ class Examiner:
                 except OSError:
                     continue
 
-    def _line(self, timeout_s: float) -> bytes:
+    def _line(self, timeout_s: float, limit_bytes: int) -> bytes:
         deadline = time.monotonic() + timeout_s
         stdout = self._process.stdout
         assert stdout is not None  # noqa: S101 -- asked for in sandbox.start
@@ -142,11 +150,11 @@ class Examiner:
                     self._waiting()
                     continue
                 chunk = os.read(stdout.fileno(), 1 << 16)
-                if not chunk or len(self._received) > ANSWER_BYTES:
+                if not chunk or len(self._received) > limit_bytes:
                     raise ExaminerDied(self._how())
                 self._received += chunk
         line, _, self._received = self._received.partition(b"\n")
-        return line
+        return bytes(line)
 
     def _how(self) -> str:
         try:

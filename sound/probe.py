@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ TIME_LIMIT_S = 15.0
 # A file shorter than the header of a WAV holds a magic number at most.
 SHORTEST_BYTES = 44
 START_ATTEMPTS = 2
+# Of a picture that is taken out of a sound.
+PICTURE_BYTES = 10 << 20
 
 REASONS = ("empty", "not_audio", "no_audio", "damaged", "unsupported", "too_long")
 
@@ -51,15 +55,18 @@ class Sound:
     pictures: int  # attached to the file; always fewer than MAX_STREAMS
     has_video: bool
     tracks: int
+    # The front cover as it lies in the file, where somebody asked for it: a stranger's bytes.
+    picture: bytes = dataclasses.field(default=b"", repr=False)
 
     @property
     def has_picture(self) -> bool:
         return self.pictures > 0
 
 
-def probe(path: Path, *, examiner: Examiner | None = None) -> Sound:
+def probe(path: Path, *, examiner: Examiner | None = None, with_picture: bool = False) -> Sound:
     """Return what sound the local file ``path`` holds.
 
+    ``with_picture``: and its front cover, if that has no more than PICTURE_BYTES.
     ``examiner`` is one started early that may read ``path``; without it a fresh one is used.
     Raises NotSound, and ExaminerNotStarted when this machine cannot look now. Looking takes at
     most TIME_LIMIT_S seconds and happens behind ``sound.sandbox``; sound longer than
@@ -67,19 +74,19 @@ def probe(path: Path, *, examiner: Examiner | None = None) -> Sound:
     """
     _refuse_by_size(path)
     if examiner is not None:
-        return _ask(examiner, path)
-    return _looked_at(path)
+        return _ask(examiner, path, with_picture)
+    return _looked_at(path, with_picture)
 
 
-def probe_head(path: Path) -> Sound | None:
+def probe_head(path: Path, *, with_picture: bool = False) -> Sound | None:
     """Return what sound the file has whose first bytes ``path`` holds; None where they cannot tell.
 
     Raises NotSound for what no further bytes can make a sound of, and ExaminerNotStarted as
-    ``probe`` does. The duration that is found is the head's.
+    ``probe`` does. The duration that is found is the head's, and a picture may be cut off.
     """
     _refuse_by_size(path)
     try:
-        return _looked_at(path)
+        return _looked_at(path, with_picture)
     except NotSound as error:
         if error.holds:
             raise
@@ -102,16 +109,16 @@ def _refuse_by_size(path: Path) -> None:
         raise NotSound("not_audio", f"{size} bytes are too few for any sound")
 
 
-def _looked_at(path: Path) -> Sound:
+def _looked_at(path: Path, with_picture: bool) -> Sound:
     for _ in range(START_ATTEMPTS - 1):
         # A child killed for want of memory, say, says nothing about the file.
         with contextlib.suppress(ExaminerNotStarted), Examiner(path, cpu_s=TIME_LIMIT_S) as own:
-            return _ask(own, path)
+            return _ask(own, path, with_picture)
     with Examiner(path, cpu_s=TIME_LIMIT_S) as own:
-        return _ask(own, path)
+        return _ask(own, path, with_picture)
 
 
-def _ask(examiner: Examiner, path: Path) -> Sound:
+def _ask(examiner: Examiner, path: Path, with_picture: bool) -> Sound:
     try:
         answer = examiner.ask(
             "probe",
@@ -128,4 +135,23 @@ def _ask(examiner: Examiner, path: Path) -> Sound:
         raise NotSound("damaged", f"reading it failed: {error}") from error
     if "reason" in answer:
         raise NotSound(answer["reason"], answer["detail"], holds=answer["holds"])
-    return Sound(**answer)
+    sound = Sound(**answer)
+    if with_picture and sound.has_picture:
+        return dataclasses.replace(sound, picture=_picture(examiner, path))
+    return sound
+
+
+def _picture(examiner: Examiner, path: Path) -> bytes:
+    try:
+        answer = examiner.ask(
+            "picture",
+            path,
+            timeout_s=TIME_LIMIT_S,
+            answer_bytes=2 * PICTURE_BYTES,
+            options=kinds.READING,
+            limit_bytes=PICTURE_BYTES,
+        )
+        return base64.b64decode(answer["picture"], validate=True)
+    except (ExaminerDied, KeyError, TypeError, ValueError):
+        # The sound is as good without it.
+        return b""

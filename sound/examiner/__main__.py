@@ -11,11 +11,16 @@ import sys
 from pathlib import Path
 
 import measuring
+import pictures
 import probing
 
 
 def main() -> None:
-    tasks = {"probe": probing.probe, "measure": measuring.measure}
+    tasks = {
+        "probe": probing.probe,
+        "measure": measuring.measure,
+        "picture": pictures.picture,
+    }
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:

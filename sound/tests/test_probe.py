@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from sound import examination, kinds, probe
+from sound.examination import Examiner
 from sound.probe import NotSound
 from sound.tests.conftest import run_ffmpeg
+from tests import pictures
 
 
 def refusal(path) -> str:
@@ -473,3 +475,41 @@ def test_a_codec_is_read_by_its_own_decoders():
     assert kinds.decoders_of("opus") == ("opus", "libopus")
     assert kinds.decoders_of("vorbis") == ("vorbis", "libvorbis")
     assert kinds.decoders_of("dts") == kinds.DECODERS
+
+
+@pytest.mark.parametrize("kind", ["mp3", "flac", "m4a"])
+def test_a_picture_is_handed_out_where_it_is_asked_for(tmp_path, kind):
+    cover = pictures.picture()
+    path = pictures.sound_with(tmp_path / f"a.{kind}", cover, title="Song")
+    assert probe.probe(path, with_picture=True).picture == cover
+    assert probe.probe_head(path, with_picture=True).picture == cover
+    assert probe.probe(path).picture == b""
+
+
+def test_a_sound_without_a_picture_hands_none_out(tone):
+    assert probe.probe(tone("a.mp3"), with_picture=True).picture == b""
+
+
+def test_f15_a_picture_beyond_the_limit_costs_only_the_picture(tmp_path):
+    cover = pictures.picture()
+    largest = cover + bytes(probe.PICTURE_BYTES - len(cover))
+    path = pictures.sound_with(tmp_path / "a.mp3", largest)
+    assert probe.probe(path, with_picture=True).picture == largest
+
+    path = pictures.sound_with(tmp_path / "b.mp3", largest + b"\0")
+    sound = probe.probe(path, with_picture=True)
+    assert (sound.pictures, sound.picture) == (2, b"")
+
+
+def test_a_picture_that_ends_its_reader_costs_only_the_picture(tmp_path, monkeypatch):
+    path = pictures.sound_with(tmp_path / "a.mp3", pictures.picture())
+    ask = Examiner.ask
+
+    def end_then_ask(self, task, *arguments, **question):
+        if task == "picture":
+            os.kill(self.process_id, signal.SIGKILL)
+        return ask(self, task, *arguments, **question)
+
+    monkeypatch.setattr(Examiner, "ask", end_then_ask)
+    sound = probe.probe(path, with_picture=True)
+    assert (sound.codec, sound.picture) == ("mp3", b"")
