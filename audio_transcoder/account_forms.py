@@ -45,7 +45,7 @@ class ProfileForm(forms.Form):
 
     def clean_display_name(self) -> str:
         # NFC may be longer than what was typed.
-        return names.legible(self.cleaned_data["display_name"])[: self.LONGEST]
+        return names.visible(self.cleaned_data["display_name"])[: self.LONGEST]
 
     def save(self, person: AbstractUser) -> None:
         """Keep both with ``person``."""

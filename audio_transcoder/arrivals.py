@@ -21,7 +21,7 @@ from django.db.models import F
 from django.utils import timezone
 
 import steps
-from audio_transcoder import keys, names, settling, turns, uploads
+from audio_transcoder import keys, names, settling, tags, turns, uploads
 from audio_transcoder.engines import ENGINES
 from audio_transcoder.models import AudioFile, TranscodeJob, source_name
 from buckets import BucketError, BucketUnavailable, ObjectInfo, ObjectMissing, bucket
@@ -126,6 +126,7 @@ def _examine(audio_file: AudioFile) -> None:
         }
         if audio_file.size_bytes <= HEAD_BYTES:  # else it is the head that was counted
             facts["duration_ms"] = sound.duration_ms
+        tags.learn(audio_file, sound)
     with transaction.atomic():
         row = AudioFile.objects.unexamined().filter(pk=audio_file.pk)
         row.update(examined_at=timezone.now(), **facts)

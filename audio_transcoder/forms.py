@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from django.forms.boundfield import BoundWidget
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from audio_transcoder import engines, reasons
+from audio_transcoder import engines, reasons, tags
 from audio_transcoder.formats import (
     DEFAULT_FORMATS,
     FORMATS,
@@ -21,6 +22,7 @@ from audio_transcoder.formats import (
     Format,
     Selection,
 )
+from audio_transcoder.models import AudioFile
 from sound import probe
 from sound.probe import Sound
 
@@ -121,3 +123,34 @@ class OrderForm(forms.Form):
     """More formats of a file that is already here."""
 
     formats = FormatsField()
+
+
+class TagsForm(forms.ModelForm):
+    """What the owner says of a sound. Every field may be empty."""
+
+    class Meta:
+        model = AudioFile
+        fields = list(tags.TAGS)
+        labels = {
+            "title": _("Title"),
+            "artist": _("Artist"),
+            "album": _("Album"),
+            "year": _("Year"),
+            "track": _("Track"),
+        }
+        help_texts = {
+            "year": _("A year or a date, e.g. 2019 or 2019-05-01."),
+            "track": _("A number, e.g. 3 or 3/12."),
+        }
+
+    def clean(self) -> dict[str, Any]:
+        for field, value in self.cleaned_data.items():
+            self.cleaned_data[field] = tags.text(field, value)
+        self._must_be("year", tags.YEAR, _("Write a year or a date, e.g. 2019 or 2019-05-01."))
+        self._must_be("track", tags.TRACK, _("Write a number, e.g. 3 or 3/12."))
+        return self.cleaned_data
+
+    def _must_be(self, field: str, shape: re.Pattern[str], sentence: str) -> None:
+        value = self.cleaned_data.get(field)
+        if value and not shape.fullmatch(value):
+            self.add_error(field, forms.ValidationError(sentence, code="invalid"))

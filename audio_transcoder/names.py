@@ -23,7 +23,7 @@ def clean(raw: str) -> str:
     Controls, line breaks, direction overrides and zero-width characters go; emoji stay. Never
     longer than ``MAX_LENGTH`` characters, an extension survives the cut. May be empty.
     """
-    text = legible(raw.replace("\\", "/").rsplit("/", 1)[-1])
+    text = visible(raw.replace("\\", "/").rsplit("/", 1)[-1])
     if text in (".", ".."):
         return ""
     if len(text) > MAX_LENGTH:
@@ -34,14 +34,17 @@ def clean(raw: str) -> str:
     return text
 
 
-def legible(raw: str) -> str:
-    """Return ``raw`` in NFC without what cannot be seen; slashes stay. May be empty."""
-    visible = "".join(
+def visible(raw: str) -> str:
+    """Return ``raw`` in one line, NFC, no invisible characters; slashes are letters like others.
+
+    What ``clean()`` takes out is out.
+    """
+    letters = "".join(
         " " if unicodedata.category(char) in ("Zl", "Zp", "Zs") else char
         for char in unicodedata.normalize("NFC", raw)
         if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")
     )
-    text = " ".join(visible.split())
+    text = " ".join(letters.split())
     if text and unicodedata.combining(text[0]):  # a mark with nothing to stand on
         text = "\N{DOTTED CIRCLE}" + text
     return text

@@ -24,7 +24,7 @@ from django.db.models import QuerySet
 from django.http import multipartparser
 from django.utils import timezone
 
-from audio_transcoder import keys, limits, names
+from audio_transcoder import keys, limits, names, tags
 from audio_transcoder.models import AudioFile, Deletion, Upload, source_name
 from buckets import BucketUnavailable, bucket
 from sound.probe import Sound
@@ -122,6 +122,8 @@ def accept(
         duration_ms=sound.duration_ms,
     )
     check_quota(owner, upload.size)
+    for field, value in tags.of(sound).items():
+        setattr(audio_file, field, value)
     note = note_of(audio_file.code)
     try:
         storage = audio_file.mp3_file.storage

@@ -8,11 +8,10 @@ from django.urls import include, path
 
 from audio_transcoder import account_views, upload_views
 from audio_transcoder.health import health
-from audio_transcoder.views import library, media, one_file
+from audio_transcoder.views import labels, library, media, one_file
 from audio_transcoder.views.upload_form import UploadAudioFileView
 from audio_transcoder.webhook import transcode_complete
 
-admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Audio Transcoder"
 admin.site.login = secure_admin_login(admin.site.login)
 
@@ -37,6 +36,7 @@ audio = (
         path("<uuid:code>/retry/", one_file.retry, name="retry"),
         path("<uuid:code>/cancel/", one_file.cancel, name="cancel"),
         path("<uuid:code>/delete/", one_file.delete, name="delete"),
+        path("<uuid:code>/tags/", labels.edit_tags, name="edit-tags"),
         path("<uuid:code>/download/<str:rendition>/", media.download, name="download"),
         path("<uuid:code>/listen/<str:rendition>/", media.listen, name="listen"),
     ],
