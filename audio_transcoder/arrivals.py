@@ -21,7 +21,7 @@ from django.db.models import F
 from django.utils import timezone
 
 import steps
-from audio_transcoder import keys, names, settling, tags, turns, uploads
+from audio_transcoder import cover_changes, keys, names, settling, tags, turns, uploads
 from audio_transcoder.engines import ENGINES
 from audio_transcoder.models import AudioFile, TranscodeJob, source_name
 from buckets import BucketError, BucketUnavailable, ObjectInfo, ObjectMissing, bucket
@@ -127,6 +127,7 @@ def _examine(audio_file: AudioFile) -> None:
         if audio_file.size_bytes <= HEAD_BYTES:  # else it is the head that was counted
             facts["duration_ms"] = sound.duration_ms
         tags.learn(audio_file, sound)
+        cover_changes.learn(audio_file, sound)
     with transaction.atomic():
         row = AudioFile.objects.unexamined().filter(pk=audio_file.pk)
         row.update(examined_at=timezone.now(), **facts)
@@ -153,7 +154,7 @@ def _look(head: bytes, *, is_whole: bool) -> probe.Sound | None:
         copy.write(head)
         copy.flush()
         look = probe.probe if is_whole else probe.probe_head
-        return look(Path(copy.name))
+        return look(Path(copy.name), with_picture=True)
 
 
 def _ask_its_engine(job: TranscodeJob) -> None:

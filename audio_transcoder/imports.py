@@ -168,7 +168,7 @@ def _accept(owner: AbstractBaseUser, path: Path, sha256: str, formats: list[str]
 
 def _look(path: Path, formats: list[str]) -> probe.Sound:
     """Return what sound the file holds. Raises NotSound, and Refused for what is not done here."""
-    sound = probe.probe(path)
+    sound = probe.probe(path, with_picture=True)
     refused = engines.refusal(sound, formats)
     if refused:
         raise Refused(reasons.sentence(refused.reason))

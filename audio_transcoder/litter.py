@@ -33,7 +33,7 @@ from transcode_messages.models import Message
 YOUNG = timedelta(days=1)
 # The names of all that we store; a folder's mark, as consoles make them, is none of ours.
 _OURS = re.compile(
-    r"uploads/(?P<upload>[^/]+)/(?:source|arriving)|renditions/(?P<result>[^/]+)/[^/]+/.*[^/]"
+    r"uploads/(?P<upload>[^/]+)/(?:source|arriving|cover-[0-9a-f]+)|renditions/(?P<result>[^/]+)/[^/]+/.*[^/]"
     r"|variants/(?P<variant>[^/]+)/.*[^/]|check/(?P<look>[^/]+)",
     re.DOTALL,
 )
@@ -174,7 +174,9 @@ def _names_in_rows(codes: Iterable[uuid.UUID]) -> Iterator[tuple[uuid.UUID, str]
     files = AudioFile.objects.filter(code__in=codes)
     results = Rendition.objects.filter(audio_file__in=files)
     return itertools.chain(
-        files.values_list("code", "mp3_file"), results.values_list("audio_file__code", "file")
+        files.values_list("code", "mp3_file"),
+        files.exclude(cover="").values_list("code", "cover"),
+        results.values_list("audio_file__code", "file"),
     )
 
 

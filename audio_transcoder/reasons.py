@@ -29,6 +29,10 @@ SENTENCES: dict[str, str | Promise] = {
     "storage_down": _("The store does not answer; nothing was saved. Try again in a minute."),
     "engine_down": _("The transcoder did not answer for a whole day. Please try once more."),
     "unknown_owner": _("Nobody here has the name under which the file was put."),
+    "picture_too_large": _("The picture is larger than 10 MB. Please choose a smaller one."),
+    "not_a_picture": _("This is not a picture we know. We take JPEG, PNG, WebP, GIF and BMP."),
+    "too_many_pixels": _("The picture has too many pixels. Please choose a smaller one."),
+    "damaged_picture": _("The picture is damaged. Please export it again, or choose another."),
     "internal": _("Something went wrong on our side. Please try once more."),
 }
 

@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 
+import images
 from audio_transcoder import reasons
 from audio_transcoder.logged import without_token
 from buckets import BucketDenied, BucketMissing, BucketUnavailable
@@ -49,7 +50,7 @@ def unavailable(request: HttpRequest, error: BaseException | None) -> HttpRespon
         logger.warning("503 %s %s: database: %s", request.method, path, error)
         sentence = _("The site is too busy just now; nothing was saved. Try again in a moment.")
         return _answer(request, sentence, DATABASE_AGAIN_S)
-    if isinstance(error, ExaminerNotStarted):
+    if isinstance(error, (ExaminerNotStarted, images.Cannot)):
         logger.error("503 %s %s: no look at files: %s", request.method, path, error)
         sentence = _("The site cannot look at files just now; nothing was saved. Try again soon.")
         return _answer(request, sentence, STORE_AGAIN_S)

@@ -24,7 +24,7 @@ from django.db.models import QuerySet
 from django.http import multipartparser
 from django.utils import timezone
 
-from audio_transcoder import keys, limits, names, tags
+from audio_transcoder import covers, keys, limits, names, tags
 from audio_transcoder.models import AudioFile, Deletion, Upload, source_name
 from buckets import BucketUnavailable, bucket
 from sound.probe import Sound
@@ -124,11 +124,14 @@ def accept(
     check_quota(owner, upload.size)
     for field, value in tags.of(sound).items():
         setattr(audio_file, field, value)
+    cover = covers.found(sound.picture)
     note = note_of(audio_file.code)
     try:
         storage = audio_file.mp3_file.storage
         audio_file.mp3_file.name = storage.save(source_name(audio_file, ""), upload)
         audio_file.etag = _etag_of(audio_file)
+        if cover is not None:
+            covers.store(audio_file, cover)
         with transaction.atomic():
             take_back(note)
             keep(audio_file, formats)
@@ -223,8 +226,12 @@ def remove_stale_temporary_files() -> None:
                 path.unlink()
 
 
-def is_too_large(content_length: str | None) -> bool:
-    """Return whether a declared body length cannot belong to an upload that we take."""
+def is_too_large(content_length: str | None, limit_bytes: int | None = None) -> bool:
+    """Return whether a declared body length cannot belong to a file of ``limit_bytes``.
+
+    By default UPLOAD_MAX_BYTES.
+    """
     if not content_length or not content_length.isdecimal():
         return False
-    return int(content_length) > settings.UPLOAD_MAX_BYTES + FORM_OVERHEAD_BYTES
+    limit_bytes = settings.UPLOAD_MAX_BYTES if limit_bytes is None else limit_bytes
+    return int(content_length) > limit_bytes + FORM_OVERHEAD_BYTES

@@ -12,6 +12,7 @@ from audio_transcoder.views import labels, library, media, one_file
 from audio_transcoder.views.upload_form import UploadAudioFileView
 from audio_transcoder.webhook import transcode_complete
 
+admin.autodiscover()
 admin.site.site_header = admin.site.site_title = "Audio Transcoder"
 admin.site.login = secure_admin_login(admin.site.login)
 
@@ -37,6 +38,8 @@ audio = (
         path("<uuid:code>/cancel/", one_file.cancel, name="cancel"),
         path("<uuid:code>/delete/", one_file.delete, name="delete"),
         path("<uuid:code>/tags/", labels.edit_tags, name="edit-tags"),
+        path("<uuid:code>/cover/", labels.edit_cover, name="edit-cover"),
+        path("<uuid:code>/cover/<str:size>/", labels.cover, name="cover"),
         path("<uuid:code>/download/<str:rendition>/", media.download, name="download"),
         path("<uuid:code>/listen/<str:rendition>/", media.listen, name="listen"),
     ],

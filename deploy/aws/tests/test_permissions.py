@@ -39,6 +39,7 @@ ROOMS = (
     "audio_transcoder",
     "buckets",
     "deploy",
+    "images",
     "sns",
     "sound",
     "steps",
