@@ -145,6 +145,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "django.template.context_processors.i18n",
             ],
         },
     },
@@ -231,7 +232,13 @@ DEFAULT_FROM_EMAIL = env(
 )
 
 LANGUAGE_CODE = "en"
+# Each by its own name, as the footer shows it. A browser's wish counts until somebody chooses.
 LANGUAGES = [("en", "English"), ("pl", "Polski"), ("es", "Español")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600  # seconds
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SECURE = _https
 TIME_ZONE = env("TIME_ZONE", default="UTC")
 USE_TZ = True
 

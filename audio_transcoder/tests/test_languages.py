@@ -1,0 +1,80 @@
+"""The language of the pages: the browser's wish, until somebody chooses in the footer."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+CODES = [code for code, _ in settings.LANGUAGES]
+CHOOSE = "/language/"
+
+
+def language_of(answer) -> str:
+    return re.search(r'<html lang="([\w-]+)">', answer.text)[1]
+
+
+def marked(answer) -> list[str]:
+    """Return the languages that the chooser marks as the one of the page."""
+    return re.findall(r'value="(\w+)" lang="\w+" aria-current="true"', answer.text)
+
+
+def test_there_are_english_polish_and_spanish_by_their_own_names(client):
+    page = client.get("/").text
+    for code, name in (("en", "English"), ("pl", "Polski"), ("es", "Español")):
+        assert re.search(rf'value="{code}" lang="{code}"[^>]*>{name}</button>', page)
+
+
+@pytest.mark.parametrize(
+    ("wish", "code"), [("pl", "pl"), ("es-MX,en;q=0.5", "es"), ("de,fr;q=0.8", "en"), ("%00", "en")]
+)
+def test_a_browsers_wish_is_met_where_it_can_be(client, wish, code):
+    answer = client.get("/", headers={"Accept-Language": wish})
+    assert (language_of(answer), marked(answer)) == (code, [code])
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_choice_is_kept_and_counts_more_than_the_browsers_wish(client, code):
+    answer = client.post(CHOOSE, {"language": code, "next": "/accounts/login/"})
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/login/")
+    cookie = answer.cookies[settings.LANGUAGE_COOKIE_NAME]
+    assert cookie["max-age"] == 365 * 24 * 3600
+    assert cookie["samesite"] == "Lax"
+    page = client.get("/accounts/login/", headers={"Accept-Language": "es, pl;q=0.5"})
+    assert (language_of(page), marked(page)) == (code, [code])
+
+
+def test_the_chooser_leads_back_to_the_page_it_stands_on(client):
+    page = client.get("/accounts/login/?next=/audio/%3Fq=a%26b")
+    assert 'name="next" value="/accounts/login/?next=/audio/%3Fq=a%26b"' in page.text
+
+
+@pytest.mark.parametrize("code", ["", "xx", "e" * 500, "../../etc", "pl\0", "10" * 30])
+def test_a_language_that_is_none_changes_nothing(client, code):
+    answer = client.post(CHOOSE, {"language": code, "next": "/"})
+    assert answer.status_code == 302
+    assert settings.LANGUAGE_COOKIE_NAME not in answer.cookies
+    client.cookies[settings.LANGUAGE_COOKIE_NAME] = "xx"
+    assert language_of(client.get("/")) == "en"
+
+
+@pytest.mark.parametrize("address", ["//evil.test", "https://evil.test/", "javascript:alert(1)"])
+def test_w6_a_foreign_next_is_ignored_when_a_language_is_chosen(client, address):
+    answer = client.post(CHOOSE, {"language": "pl", "next": address})
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+
+
+def test_only_a_form_of_ours_chooses(client):
+    assert client.get(CHOOSE).status_code == 405
+    strict = Client(enforce_csrf_checks=True)
+    assert strict.post(CHOOSE, {"language": "pl"}).status_code == 403
+
+
+def test_machines_are_answered_in_english_whatever_they_wish(client):
+    client.cookies[settings.LANGUAGE_COOKIE_NAME] = "pl"
+    answer = client.get("/transcode-complete/", headers={"Accept-Language": "pl"})
+    assert "Content-Language" not in answer
