@@ -10,6 +10,7 @@ from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import resolve
 from django.utils import translation
+from django.utils.cache import has_vary_header, patch_cache_control
 from django.views import defaults
 
 from audio_transcoder.unavailable import is_machine_path, unavailable
@@ -68,6 +69,22 @@ class UnfinishedUploadsMiddleware:
             file = getattr(handler, "file", None)
             if file is not None:
                 file.close()
+        return response
+
+
+class PrivateAnswersMiddleware:
+    """Keeps out of every cache what depends on who asks, unless its view says something else.
+
+    Stands around the sessions: they note by ``Vary: Cookie`` that an answer read one.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if has_vary_header(response, "Cookie") and not response.has_header("Cache-Control"):
+            patch_cache_control(response, private=True, no_store=True)
         return response
 
 
