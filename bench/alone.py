@@ -19,6 +19,7 @@ MEASURES = {
     "upload": "upload",
     "webhook": "webhook",
     "library": "library",
+    "pages": "pages",
     "closing": "closing",
     "direct": "direct",
     "bytes": "bytes_read",

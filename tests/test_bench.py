@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from bench import direct, finished_jobs, stores
+from bench import direct, finished_jobs, pages, stores
 from bench.alone import MEASURES
 from bench.bytes_read import Answered
 from bench.lean_client import LeanClient
 from bench.table import Line, milliseconds, printed, unmeasured
 from tests.faulty_proxy import ALWAYS, FaultyProxy
 from tests.radosgw import S3Server
-from tests.system import ROOT, System
+from tests.system import ROOT, Person, System
 from tests.test_browser_uploads import uppy
 
 __all__ = ["uppy"]
@@ -117,3 +117,20 @@ def test_page_and_boto3_are_timed_into_one_bucket_and_leave_nothing(
         assert "MiB (from" in grown.line().measured
         assert system.objects() == []
         assert system.rows("SELECT size_bytes FROM audio_transcoder_upload") == [(20 * 1024**2,)]
+
+
+@pytest.mark.browser
+def test_pages_of_many_files_are_asked_for_at_a_rate_and_looked_at(
+    browser: Browser, system: System
+):
+    person = Person(system, "bench").sign_up()
+    found = pages.fill(system, files=60, messages=10)
+    assert list(found) == ["library", "detail", "upload", "messages"]
+    took = pages.send(system, person, found["library"], rate=10, seconds=1)
+    assert len(took) == 10
+    assert all(0 < seconds < 60 for seconds in took)
+    looks = pages.felt(browser, system, person, {"start": "/", **found}, looks=1)
+    assert all(lcp > 0 and cls >= 0 for [(lcp, cls)] in looks.values())
+    assert "of 3" in person.get(found["library"]).text  # 60 files are three pages
+    with pytest.raises(RuntimeError, match="answered \\[404\\], 2 times"):
+        pages.send(system, person, "/audio/nowhere/", rate=10, seconds=0.2)
