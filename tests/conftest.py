@@ -6,11 +6,12 @@ import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Playwright, expect
 
-from tests import chromium, sounds
+from tests import chromium, screenshots, sounds
 from tests.radosgw import S3Server
 from tests.system import Person, System, SystemOnS3
 
@@ -85,3 +86,9 @@ def browser_type_launch_args(browser_type_launch_args: dict, playwright: Playwri
     except FileNotFoundError as error:
         sys.stderr.write(f"{error}\n")
         pytest.fail(str(error), pytrace=False)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say where the pictures are that a person should look at."""
+    if screenshots.kept:
+        terminalreporter.line(f"{len(screenshots.kept)} pictures of pages: {screenshots.FOLDER}")

@@ -1,13 +1,13 @@
 """Every page, looked at in both themes, on a phone and on a desk, by axe and for a person.
 
-The pages are those of the URL table: a new one is here by itself. Its pictures are kept in
-``SCREENSHOTS`` (default: ``.screenshots/``).
+The pages are those of the URL table: a new one is here by itself. The run says where the pictures
+are.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
+import json
 import re
 import signal
 import sqlite3
@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from audio_transcoder.tests import addresses
 from audio_transcoder.tests.addresses import NOBODYS, fill, routes
+from tests import screenshots
 from tests.conftest import IMPATIENT
 from tests.system import ROOT, Person, System, wait_for
 
@@ -29,7 +30,6 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 THEMES = ("light", "dark")
 WIDTHS = (375, 1280)
-SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / ".screenshots"))
 ERRORS = ("400", "403", "403_csrf", "404", "413", "429", "500", "503")
 
 # How the files that are no work of real workers come about; runs in the system's own shell.
@@ -110,15 +110,9 @@ def _filled(system: System, music: Path) -> Site:
     system.manage("shell", "-c", STATES)
     errors = system.manage("shell", "-v", "0", "-c", ERROR_PAGES % (ERRORS,)).stdout
     reset = system.manage("shell", "-v", "0", "-c", RESET_LINK).stdout
-    return Site(
-        system, person, Person(system, "visitor"), files, _last_json(errors), reset.split()[-1]
-    )
-
-
-def _last_json(text: str) -> dict[str, str]:
-    import json
-
-    return json.loads(text.strip().splitlines()[-1])
+    error_pages = json.loads(errors.strip().splitlines()[-1])
+    visitor = Person(system, "visitor")
+    return Site(system, person, visitor, files, error_pages, reset.split()[-1])
 
 
 def _hold_still(system: System) -> bool:
@@ -161,11 +155,7 @@ class Eyes:
         for width, theme in itertools.product(WIDTHS, THEMES):
             self.page.set_viewport_size({"width": width, "height": 800})
             self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            self.page.screenshot(
-                path=SCREENSHOTS / f"{name}-{theme}-{width}.png",
-                full_page=True,
-                animations="disabled",
-            )
+            screenshots.keep(self.page, f"{name}-{theme}-{width}")
             self.problems += [f"{theme} {width} px: {it}" for it in self._found()]
         return list(self.problems)
 
