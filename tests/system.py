@@ -80,7 +80,7 @@ class System:
             start_new_session=True,
         )
         try:
-            wait_for(self._is_healthy, f"a healthy system; see {log.name}", 90)
+            wait_for(self._is_healthy, f"a healthy system; see {log.name}", 300)
         except AssertionError:
             self.stop()
             raise AssertionError(self.log()[-4000:]) from None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from audio_transcoder import engines
 from audio_transcoder.access import signed_in
+from audio_transcoder.formats import FORMATS
 from audio_transcoder.views.one_file import own_file, polled
 
 FILES_ON_A_PAGE = 25
@@ -20,7 +23,12 @@ FILES_ON_A_PAGE = 25
 def landing(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect("audio:list")
-    return render(request, "audio_transcoder/landing.html")
+    context = {
+        "kinds": engines.kinds(),
+        "formats": FORMATS.values(),
+        "site_url": settings.SITE_URL,
+    }
+    return render(request, "audio_transcoder/landing.html", context)
 
 
 @never_cache
