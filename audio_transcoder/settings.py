@@ -228,6 +228,8 @@ LOGIN_URL = "admin:login" if TRANSCODER_ALONE else "account_login"
 # Unset: mail is printed to the console.
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+# Seconds that a mail server may be silent.
+EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT", default=10.0)
 DEFAULT_FROM_EMAIL = env(
     "DEFAULT_FROM_EMAIL", default=f"audio@{urlsplit(SITE_URL).hostname or 'localhost'}"
 )

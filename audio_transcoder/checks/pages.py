@@ -1,4 +1,4 @@
-"""What people need of the pages: W003, W035."""
+"""What people need of the pages: W003, W035, W060."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ def accounts(**_: Any) -> Iterator[CheckMessage]:
     if settings.ACCOUNT_EMAIL_VERIFICATION == "mandatory" and not is_sent:
         yield Warning(
             "People must confirm their e-mail address, and no mail leaves this machine.",
-            hint="Set EMAIL_URL, e.g. smtp://user:password@mail.example.org:587/?tls=True",
+            hint="Set EMAIL_URL, e.g. smtp+tls://user:password@mail.example.org:587",
             id="audio.W003",
+        )
+    # django-environ puts what it does not know there, and Django asks nobody for it.
+    unknown = ", ".join(sorted(settings.EMAIL_CONFIG.get("OPTIONS", {})))
+    if unknown:
+        yield Warning(
+            f"EMAIL_URL has {unknown.lower()} after the question mark, which does nothing.",
+            hint="A connection is encrypted by its scheme: smtp+tls:// (port 587) or smtp+ssl:// "
+            "(port 465). With smtp:// the password is sent for everyone to read.",
+            id="audio.W060",
         )

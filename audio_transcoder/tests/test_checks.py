@@ -71,6 +71,8 @@ def test_d8_the_defaults_are_fine():
         ("ACCEL_REDIRECT_PREFIX", "/../buckets/", "E056"),
         ("ACCOUNT_EMAIL_VERIFICATION", "mandatory", "W003"),
         ("HAS_UPPY", False, "W035"),
+        ("EMAIL_CONFIG", {"OPTIONS": {"TLS": "True"}}, "W060"),
+        ("EMAIL_TIMEOUT", 0, "E006"),
     ],
 )
 def test_d8_a_wrong_setting_is_refused_with_a_hint(settings, name, value, number):
