@@ -21,8 +21,10 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import get_language
 
 from audio_transcoder.models import Profile
+from transcode_messages.models import Preferences
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,15 @@ class AccountAdapter(DefaultAccountAdapter):
         if language:
             speak(response, language)
         return response
+
+    def save_user(
+        self, request: HttpRequest, user: AbstractBaseUser, form: Any, commit: bool = True
+    ) -> AbstractBaseUser:
+        """Save a new account, with the language of the page for what is written to the person."""
+        user = super().save_user(request, user, form, commit)
+        if commit:
+            Preferences.objects.remember_language(user, get_language() or "")
+        return user
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send a mail; a server that does not take it is an error in the log, and no more.

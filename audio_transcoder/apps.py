@@ -6,8 +6,9 @@ class AudioTranscoderConfig(AppConfig):
     verbose_name = "Audio Transcoder"
 
     def ready(self) -> None:
-        from audio_transcoder import steps  # noqa: F401 - they register themselves
+        from audio_transcoder import steps
         from audio_transcoder.open_work import has_open_jobs
-        from transcode_messages import live
+        from transcode_messages import bell, live
 
         live.ask(has_open_jobs)
+        bell.wakes(steps.wake_mail)

@@ -38,6 +38,7 @@ from buckets import (
     bucket,
     parts,
 )
+from transcode_messages.languages import spoken_to
 from transcode_messages.models import Message
 
 logger = logging.getLogger(__name__)
@@ -392,9 +393,10 @@ def _note_removal(upload: Upload) -> None:
 
 
 def _tell(upload: Upload, reason: str) -> None:
-    text = _("Your file {name} could not be kept. {reason}").format(
-        name=upload.name or upload.file_name, reason=sentence(reason)
-    )
+    with spoken_to(upload.owner):
+        text = _("Your file {name} could not be kept. {reason}").format(
+            name=upload.name or upload.file_name, reason=sentence(reason)
+        )
     Message.objects.tell(
         upload.owner,
         event=f"upload:{upload.code}:{reason}",

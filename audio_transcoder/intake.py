@@ -28,6 +28,7 @@ from audio_transcoder import arrivals, keys, turns, uploads
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
 from audio_transcoder.models import IntakeObject
 from buckets import BucketError, BucketMissing, BucketUnavailable, ObjectInfo, bucket, is_key
+from transcode_messages.languages import spoken_to
 from transcode_messages.models import Message
 
 logger = logging.getLogger(__name__)
@@ -319,14 +320,16 @@ def _refuse(row: IntakeObject, owner: AbstractBaseUser, reason: str) -> None:
         if not row.end(State.REFUSED, reason=reason):
             return
         row.reason = reason
+        with spoken_to(owner):
+            text = _("Your file {name} was not taken from the bucket. {reason}").format(
+                name=row.file_name, reason=row.reason_sentence
+            )
         Message.objects.tell(
             owner,
             event=f"intake:{row.code}:{reason}",
             about=row.code,
             level=Message.Level.ERROR,
-            text=_("Your file {name} was not taken from the bucket. {reason}").format(
-                name=row.file_name, reason=row.reason_sentence
-            ),
+            text=text,
         )
 
 

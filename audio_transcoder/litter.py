@@ -27,6 +27,7 @@ import steps
 from audio_transcoder import keys
 from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob, Upload
 from buckets import Bucket, BucketMissing, ObjectInfo, bucket
+from transcode_messages.languages import spoken_to
 from transcode_messages.models import Message
 
 # Younger objects may belong to rows that are still to be committed.
@@ -212,7 +213,8 @@ def _give_up(audio_file: AudioFile) -> bool:
             return False
         if not AudioFile.objects.filter(pk=audio_file.pk).remove():
             return True  # its owner has deleted it meanwhile, and needs no word
-        text = _("Your file {name} is no longer in the store. Please upload it again.")
+        with spoken_to(audio_file.owner):
+            text = _("Your file {name} is no longer in the store. Please upload it again.")
         Message.objects.tell(
             audio_file.owner,
             event=f"lost:{audio_file.code}",

@@ -19,7 +19,8 @@ from audio_transcoder.health import has_its_workers
 from audio_transcoder.models import DeletedJob, IntakeObject, ReceivedNotice, TranscodeJob
 from audio_transcoder.transcoder import default_transcoder, place_again_after
 from buckets import BucketError, bucket
-from steps import beat, step, stopping
+from steps import beat, nudge, step, stopping
+from transcode_messages import outbox
 
 logger = logging.getLogger(__name__)
 
@@ -165,6 +166,16 @@ def delete() -> datetime | None:
     return removal.remove_due()
 
 
+@step("mail", runs_in="steps")
+def mail() -> datetime | None:
+    """Send the e-mails that are due; return when to look again."""
+    return outbox.send_due()
+
+
+def wake_mail() -> None:
+    nudge("mail")
+
+
 @step("watch", runs_in="steps")
 def watch() -> datetime | None:
     """Log an error, every ten minutes, while jobs wait and no worker is alive."""
@@ -193,6 +204,7 @@ def sweep() -> datetime | None:
         DeletedJob.objects.filter(deletion=None, created_at__lt=a_week_ago).delete()
         too_old = now - IntakeObject.KEPT_FOR
         IntakeObject.objects.filter(next_step_at=None, received_at__lt=too_old).delete()
+        outbox.sweep()
         uploads.remove_stale_temporary_files()
         bucket(settings.MEDIA_BUCKET).sweep()
         _next_sweep = now + timedelta(hours=12)

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from transcode_messages.models import Message
+from transcode_messages.models import Email, Message, Preferences
 
 
 @admin.register(Message)
@@ -17,7 +17,18 @@ class MessageAdmin(admin.ModelAdmin):
     search_fields = ["text", "event", "user__username"]
     date_hierarchy = "created_at"
     show_full_result_count = False
-    readonly_fields = ["user", "event", "about", "level", "text", "link", "created_at", "read_at"]
+    readonly_fields = [
+        "user",
+        "event",
+        "about",
+        "level",
+        "text",
+        "link",
+        "retry_url",
+        "email",
+        "created_at",
+        "read_at",
+    ]
     actions = ["mark_read"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -27,3 +38,45 @@ class MessageAdmin(admin.ModelAdmin):
     def mark_read(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
         count = queryset.mark_read()
         self.message_user(request, f"{count} marked as read.")
+
+
+@admin.register(Email)
+class EmailAdmin(admin.ModelAdmin):
+    """What was mailed, what waits, and why something was not: only to look at."""
+
+    list_display = ["code", "kind", "user", "created_at", "sent_at", "next_step_at", "problem"]
+    list_filter = ["kind", ("sent_at", admin.EmptyFieldListFilter), "created_at"]
+    list_select_related = ["user"]
+    search_fields = ["problem", "user__username"]
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Email | None = None) -> bool:
+        return False
+
+
+@admin.register(Preferences)
+class PreferencesAdmin(admin.ModelAdmin):
+    """How people chose to be told: only to look at."""
+
+    list_display = [
+        "user",
+        "email_when_ready",
+        "email_when_failed",
+        "email_daily",
+        "browser_notifications",
+        "language",
+    ]
+    list_filter = ["email_when_ready", "email_when_failed", "email_daily", "language"]
+    list_select_related = ["user"]
+    search_fields = ["user__username"]
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Preferences | None = None) -> bool:
+        return False

@@ -48,6 +48,11 @@ class UnreadMessages:
         """The newest message's number, 0 when there is none."""
         return self.newest[0].pk if self.newest else 0
 
+    @property
+    def notifies(self) -> bool:
+        """Whether the browser may show them outside the page."""
+        return bool(self.newest and self.newest[0].notifies)
+
     @cached_property
     def is_live(self) -> bool:
         """Whether a page should keep asking for news."""

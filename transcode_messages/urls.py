@@ -9,4 +9,6 @@ urlpatterns = [
     path("unread/", views.unread, name="unread"),
     path("read/", views.read_message, name="read-message"),
     path("read-all/", views.read_all, name="read-all"),
+    path("preferences/", views.preferences, name="preferences"),
+    path("unsubscribe/<str:token>/", views.unsubscribe, name="unsubscribe"),
 ]

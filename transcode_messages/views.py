@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+from django.conf import settings
+from django.contrib import messages as notes
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
@@ -14,10 +16,15 @@ from django.urls import reverse
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from transcode_messages.addresses import address_of
 from transcode_messages.context_processors import UnreadMessages
-from transcode_messages.models import MessageQuerySet
+from transcode_messages.forms import PreferencesForm
+from transcode_messages.letters import read_unsubscribe_token
+from transcode_messages.models import Kind, MessageQuerySet, Preferences
 
 MESSAGES_ON_A_PAGE = 25
 STOP_POLLING = 286  # htmx ends an element's polling with this status
@@ -38,7 +45,8 @@ def _for_people(view: Callable[[HttpRequest], HttpResponse]) -> Callable[..., Ht
             message = _("You are signed out. Sign in and try again.")
             response = JsonResponse({"reason": "signed_out", "message": message}, status=401)
         else:
-            response = redirect_to_login(reverse("messages:list"))
+            pages = (reverse("messages:list"), reverse("messages:preferences"))
+            response = redirect_to_login(request.path if request.path in pages else pages[0])
         patch_cache_control(response, no_store=True, private=True)
         patch_vary_headers(response, ["Cookie", "HX-Request"])
         return response
@@ -60,15 +68,20 @@ def _wants_json(request: HttpRequest) -> bool:
 @require_safe
 @_for_people
 def message_list(request: HttpRequest) -> HttpResponse:
-    """Every message, newest first; ``?show=unread`` leaves out what was dismissed."""
+    """Every message, newest first; ``?show=`` narrows them to ``unread`` or ``failures``."""
     news = UnreadMessages(request)
     if _is_htmx(request) and request.GET.get("have") == news.state:
         return _nothing_new(news)
-    only_unread = request.GET.get("show") == "unread"
     messages = request.user.transcode_messages.all()
-    shown = messages.unread() if only_unread else messages
+    filters = {"unread": messages.unread, "failures": messages.failures}
+    show = request.GET.get("show")
+    shown = filters[show]() if show in filters else messages
     page = Paginator(shown, MESSAGES_ON_A_PAGE).get_page(request.GET.get("page"))
-    context = {"page_obj": page, "only_unread": only_unread, "transcode_messages": news}
+    context = {
+        "page_obj": page,
+        "show": show if show in filters else "",
+        "transcode_messages": news,
+    }
     return render(request, "transcode_messages/message_list.html", context)
 
 
@@ -143,3 +156,49 @@ def _dismissed(request: HttpRequest) -> HttpResponse:
 def _number(text: str) -> int | None:
     """Return the primary key that ``text`` spells, or None; 18 digits fit every database."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@_for_people
+def preferences(request: HttpRequest) -> HttpResponse:
+    """By which other ways a person is told; POST saves what they chose."""
+    # A row of this person's for sure, so that two tabs save the same one.
+    if request.method == "POST":
+        chosen, _is_new = Preferences.objects.get_or_create(user=request.user)
+        form = PreferencesForm(request.POST, instance=chosen)
+        if form.is_valid():
+            form.save()
+            notes.success(request, _("Saved."))
+            return redirect("messages:preferences")
+    else:
+        form = PreferencesForm(instance=Preferences.objects.of(request.user))
+    backend = settings.EMAIL_BACKEND.split(".")[-2]
+    context = {
+        "form": form,
+        "address": address_of(request.user),
+        "has_mail_server": backend not in ("console", "dummy"),
+    }
+    return render(request, "transcode_messages/preferences.html", context)
+
+
+@never_cache
+@csrf_exempt  # the token in the address is the right to do it, and mail programs have no other
+@require_http_methods(["GET", "HEAD", "POST"])
+def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
+    """Stop one kind of e-mail, or ``all``, without signing in: GET asks, POST does it.
+
+    Mail programs POST ``List-Unsubscribe=One-Click`` by themselves (RFC 8058) and follow no
+    redirect. Twice is the same. 404 for a token that is not ours.
+    """
+    found = read_unsubscribe_token(token)
+    if found is None:
+        raise Http404
+    chosen, kind = found
+    if request.method == "POST":
+        chosen.stop(list(Kind) if "all" in request.POST else [kind])
+    context = {
+        "kind": Kind(kind),
+        "is_stopped": not chosen.wants(kind),
+        "others": [other.label for other in Kind if chosen.wants(other) and other != kind],
+    }
+    return render(request, "transcode_messages/unsubscribe.html", context)

@@ -205,7 +205,11 @@ class AudioFile(models.Model):
             newest = dict(plain.values_list("format_name", "status"))
             fine = (*TranscodeJob.OPEN, TranscodeJob.Status.COMPLETE)
             wanted = [name for name in formats if newest.get(name) not in fine]
-            return self.order(wanted) if wanted else None
+            if not wanted:
+                return None
+            if not [name for name in newest if newest[name] not in fine and name not in wanted]:
+                Message.objects.settle([self.code])  # nothing is left to try again
+            return self.order(wanted)
 
     # Read from prefetched rows: pages show many files (see ``with_work``).
 

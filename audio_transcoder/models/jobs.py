@@ -20,6 +20,7 @@ from audio_transcoder import keys, order_ids, reasons
 from audio_transcoder.engines.base import JobReport
 from audio_transcoder.formats import FORMATS, Format
 from audio_transcoder.models.deletions import DeletedJob, Deletion
+from transcode_messages.languages import spoken_to
 from transcode_messages.models import Message
 
 
@@ -301,24 +302,28 @@ class TranscodeJob(models.Model):
     def _tell_owner(self) -> None:
         if self.status == self.Status.CANCELED:
             return
-        name = self.audio_file.name
-        if self.status == self.Status.COMPLETE:
-            level, text = Message.Level.SUCCESS, _("Your file {name} is ready.").format(name=name)
-        else:
-            level = Message.Level.ERROR
-            failed = self.renditions.filter(status=self.Status.ERROR)
-            text = _("Your file {name} could not be converted to {formats}. {reason}").format(
-                name=name,
-                formats=", ".join(rendition.format.label for rendition in failed),
-                reason=self.reason_sentence,
-            )
+        is_ready = self.status == self.Status.COMPLETE
+        with spoken_to(self.audio_file.owner):
+            text = self._good_news() if is_ready else self._bad_news()
         Message.objects.tell(
             self.audio_file.owner,
             event=f"job:{self.code}:{self.status}",
             about=self.audio_file.code,
-            level=level,
+            level=Message.Level.SUCCESS if is_ready else Message.Level.ERROR,
             text=text,
             link=self.audio_file.get_absolute_url(),
+            retry_url="" if is_ready else reverse("audio:retry", args=[self.audio_file.code]),
+        )
+
+    def _good_news(self) -> str:
+        return _("Your file {name} is ready.").format(name=self.audio_file.name)
+
+    def _bad_news(self) -> str:
+        failed = self.renditions.filter(status=self.Status.ERROR)
+        return _("Your file {name} could not be converted to {formats}. {reason}").format(
+            name=self.audio_file.name,
+            formats=", ".join(str(rendition.format.label) for rendition in failed),
+            reason=self.reason_sentence,
         )
 
 

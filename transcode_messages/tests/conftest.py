@@ -7,12 +7,20 @@ import uuid
 from collections.abc import Callable
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.contrib.auth import get_user_model
 
 from transcode_messages import live
 from transcode_messages.models import Message
+from transcode_messages.outbox import Server
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def mail_server_is_not_known_to_be_away(monkeypatch):
+    monkeypatch.setattr(Server, "_away_until", None)
+    monkeypatch.setattr(Server, "_failures", 0)
 
 
 @pytest.fixture
@@ -23,6 +31,15 @@ def ana(db):
 @pytest.fixture
 def ben(db):
     return get_user_model().objects.create_user("ben")
+
+
+@pytest.fixture
+def with_address(ana):
+    """Ana, with an e-mail address that she has confirmed."""
+    ana.email = "ana@example.org"
+    ana.save()
+    EmailAddress.objects.create(user=ana, email=ana.email, verified=True, primary=True)
+    return ana
 
 
 @pytest.fixture

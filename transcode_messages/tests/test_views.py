@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from transcode_messages.models import Message
+from transcode_messages.models import Message, Preferences
 
 READ = "/messages/read/"
 READ_ALL = "/messages/read-all/"
@@ -333,6 +334,63 @@ def test_the_filter_is_kept_while_paging(signed_in, ana, tell):
     assert "?page=2&amp;show=unread" in signed_in.get("/messages/?show=unread").text
 
 
+def test_failures_can_be_looked_at_alone(signed_in, ana, tell):
+    tell(ana, "Your file Choir is ready.")
+    tell(ana, "Your file Birds could not be converted.", level=Message.Level.ERROR)
+    ana.transcode_messages.mark_read()
+
+    page = signed_in.get("/messages/?show=failures").text
+
+    assert "Birds" in page and "Choir" not in page
+    assert 'href="/messages/?show=failures" aria-current="page"' in page
+
+
+@pytest.mark.parametrize("show", ["", "read", "UNREAD", "\0", "a" * 5000])
+def test_w7_an_unknown_filter_shows_all(signed_in, ana, tell, show):
+    tell(ana, "Your file Choir is ready.")
+
+    page = signed_in.get("/messages/", {"show": show})
+
+    assert page.status_code == 200
+    assert "Choir" in page.text
+    assert f"show={show}" not in page.text or not show
+
+
+def test_a_failure_has_its_retry_button_wherever_it_is_shown(signed_in, ana, tell):
+    tell(ana, "It failed.", level=Message.Level.ERROR, retry_url="/audio/1/retry/")
+    tell(ana, "It is ready.")
+
+    for address in (UNREAD, "/messages/", "/audio/"):
+        page = signed_in.get(address).text
+        assert page.count('action="/audio/1/retry/"') == 1, address
+        form = page[page.index('action="/audio/1/retry/"') :].split("</form>")[0]
+        assert "csrfmiddlewaretoken" in form
+        assert "Try again" in form and "It failed." in form
+
+
+def test_messages_say_when_in_the_readers_language(signed_in, ana, tell):
+    message = tell(ana)
+    Message.objects.update(created_at=timezone.now() - timedelta(hours=3))
+    message.refresh_from_db()
+
+    page = signed_in.get("/messages/", headers={"Accept-Language": "pl"}).text
+
+    assert re.search(r"3\sgodziny\stemu", page)
+    assert f'datetime="{message.created_at:%Y-%m-%dT%H:%M}' in page
+    assert re.search(r'title="\d+ [a-zś]+ \d{4} \d\d:\d\d"', page)
+
+
+def test_only_who_wants_it_has_messages_shown_by_the_browser(signed_in, ana, tell):
+    tell(ana)
+    for address in (UNREAD, "/messages/"):
+        assert "data-notifies" not in signed_in.get(address).text
+
+    Preferences.objects.create(user=ana, browser_notifications=True)
+
+    for address in (UNREAD, "/messages/"):
+        assert signed_in.get(address).text.count("data-notifies") == 1
+
+
 def test_w17_a_page_with_five_thousand_unread_messages_stays_cheap(
     signed_in, ana, django_assert_max_num_queries
 ):
@@ -371,3 +429,4 @@ def test_the_page_asks_for_news_and_keeps_what_is_the_same(signed_in, ana, tell,
 def test_an_empty_page_says_so(signed_in):
     assert "No messages yet" in signed_in.get("/messages/").text
     assert "Nothing unread" in signed_in.get("/messages/?show=unread").text
+    assert "No failures" in signed_in.get("/messages/?show=failures").text
