@@ -40,6 +40,30 @@ def test_w12_a_page_whose_session_ended_says_so_and_asks_no_more(
     assert len(polls) == count
 
 
+def test_a_page_that_nobody_sees_asks_nothing_until_it_is_seen(
+    page: Page, system: System, long_music: Path, polls: list[float]
+):
+    sign_up(page, system, "hidden")
+    upload(page, system, long_music)
+    wait_for_a_poll(page, polls, 1)
+    hide = "is => Object.defineProperty(document, 'hidden', {get: () => is, configurable: true})"
+    page.evaluate(hide, True)
+    page.wait_for_timeout(1500)  # what was asked before
+    count = len(polls)
+    page.wait_for_timeout(3500)
+    assert len(polls) == count
+    page.evaluate(hide, False)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    wait_for_a_poll(page, polls, count + 1)
+
+
+def wait_for_a_poll(page: Page, polls: list[float], count: int) -> None:
+    end = time.monotonic() + 60
+    while len(polls) < count and time.monotonic() < end:
+        page.wait_for_timeout(100)
+    assert len(polls) >= count
+
+
 def sign_in_address(page: Page) -> str:
     path = page.evaluate("encodeURIComponent(location.pathname)")
     return f"/accounts/login/?next={path}"

@@ -1,7 +1,6 @@
 "use strict";
 
 (() => {
-  const HIDDEN_PAUSE_MS = 60_000;
   const LONGEST_PAUSE_MS = 60_000;
 
   document.documentElement.classList.add("is-scripted");
@@ -38,23 +37,13 @@
   let isSignedOut = false;
   let pausedUntil = 0;
   let failures = 0;
-  const lastAsked = new Map(); // by id: each answer replaces the element
 
   const polls = (element) => element instanceof Element && element.hasAttribute("data-polls");
 
-  // Nothing is asked by a page that is signed out, that was told to wait, or that nobody sees;
-  // a hidden page asks once a minute.
+  // Nothing is asked by a page that is signed out, that was told to wait, or that nobody sees.
   document.addEventListener("htmx:confirm", (event) => {
-    const element = event.target;
-    if (!polls(element)) return;
-    const now = Date.now();
-    const isTooEarly =
-      document.hidden && now - (lastAsked.get(element.id) ?? 0) < HIDDEN_PAUSE_MS;
-    if (isSignedOut || now < pausedUntil || isTooEarly) {
-      event.preventDefault();
-    } else {
-      lastAsked.set(element.id, now);
-    }
+    if (!polls(event.target)) return;
+    if (isSignedOut || document.hidden || Date.now() < pausedUntil) event.preventDefault();
   });
 
   // A page that is looked at again is brought up to date at once.
