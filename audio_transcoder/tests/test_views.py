@@ -354,6 +354,24 @@ def test_a_ready_file_offers_its_renditions_and_the_original(signed_in, person):
     assert signed_in.get(by_name).status_code == 200
 
 
+def test_the_first_download_of_a_result_is_noted_once(signed_in, person):
+    job = make_job(make_file(person), ("wav",))
+    store_results(job)
+    job.renditions.update(status="Complete")
+    rendition = job.renditions.get()
+
+    def noted_after(method: str, url: str, **headers: str) -> object:
+        getattr(signed_in, method)(url, headers=headers)
+        return job.renditions.get().downloaded_at
+
+    assert noted_after("get", rendition.listen_url) is None
+    assert noted_after("head", rendition.download_url) is None
+    assert noted_after("get", rendition.download_url, if_none_match="*") is None
+    first = noted_after("get", rendition.download_url)
+    assert first
+    assert noted_after("get", rendition.download_url) == first
+
+
 @pytest.mark.parametrize("which", ["wav", "nonsense", "..", str(uuid.uuid4()), "x" * 300])
 def test_a_result_that_is_not_there_is_404(signed_in, person, which):
     job = make_job(make_file(person))

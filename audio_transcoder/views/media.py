@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -15,6 +16,9 @@ from audio_transcoder import downloads, keys
 from audio_transcoder.access import signed_in
 from audio_transcoder.formats import FORMATS
 from audio_transcoder.models import AudioFile, Rendition, TranscodeJob
+
+# The bytes, some of them, or the way to them.
+_HANDED_OUT = (200, 206, 302)
 
 
 @never_cache
@@ -34,6 +38,7 @@ def listen(request: HttpRequest, code: UUID, rendition: str) -> HttpResponseBase
 def _serve(request: HttpRequest, code: UUID, rendition: str, *, inline: bool) -> HttpResponseBase:
     """Hand out one object. ``rendition`` is its code, a format's name, or ``original``."""
     audio_file = get_object_or_404(request.user.audio_files, code=code)
+    found = None
     if rendition == "original":
         name, file_name = audio_file.mp3_file.name, audio_file.original_download_name
         media_type, duration_ms = audio_file.media_type, audio_file.duration_ms
@@ -43,7 +48,7 @@ def _serve(request: HttpRequest, code: UUID, rendition: str, *, inline: bool) ->
         found = _ready_rendition(audio_file, rendition)
         name, file_name = found.file.name, found.download_name
         media_type, duration_ms = found.format.media_type, found.duration_ms
-    return downloads.serve(
+    response = downloads.serve(
         request,
         bucket_name=settings.MEDIA_BUCKET,
         key=keys.bucket_key(name),
@@ -52,6 +57,16 @@ def _serve(request: HttpRequest, code: UUID, rendition: str, *, inline: bool) ->
         inline=inline,
         duration_ms=duration_ms,
     )
+    if found and not inline and request.method == "GET" and response.status_code in _HANDED_OUT:
+        _note_download(found)
+    return response
+
+
+def _note_download(rendition: Rendition) -> None:
+    """Note when its owner had a result for the first time."""
+    if rendition.downloaded_at is None:
+        row = Rendition.objects.filter(pk=rendition.pk, downloaded_at=None)
+        row.update(downloaded_at=timezone.now())
 
 
 def _ready_rendition(audio_file: AudioFile, which: str) -> Rendition:
