@@ -238,6 +238,12 @@ class AudioFile(models.Model):
         return next(iter(self.jobs.all()), None)
 
     @property
+    def shown_job(self) -> TranscodeJob | None:
+        """The job whose progress tells most: one under way, else the next one, else the newest."""
+        begun = [job for job in self.open_jobs if job.status == TranscodeJob.Status.PROGRESSING]
+        return next(iter(begun or self.open_jobs[-1:]), self.latest_job)
+
+    @property
     def open_jobs(self) -> list[TranscodeJob]:
         return [job for job in self.jobs.all() if not job.is_final]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from django import template
 from django.forms.boundfield import BoundField, BoundWidget
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 if TYPE_CHECKING:
     from audio_transcoder.models import Rendition
@@ -28,7 +31,9 @@ def clock(duration_ms: int | None) -> str:
 @register.filter
 def kilohertz(sample_rate_hz: int | None) -> str:
     """Return a sample rate, e.g. ``44.1 kHz``; unknown: empty."""
-    return f"{sample_rate_hz / 1000:g} kHz" if sample_rate_hz else ""
+    if not sample_rate_hz:
+        return ""
+    return f"{number_format(Decimal(f'{sample_rate_hz / 1000:g}'))} kHz"
 
 
 @register.filter
@@ -46,3 +51,25 @@ def not_yet_in(field: BoundField, renditions: Iterable[Rendition]) -> list[Bound
     """Return the boxes of a choice of formats that were not ordered so far."""
     have = {rendition.format_name for rendition in renditions}
     return [box for box in field if box.data["value"] not in have]
+
+
+@register.filter
+def time_left(seconds: float | None) -> str:
+    """Return how long something still takes, e.g. ``About 2 minutes left``; unknown: empty.
+
+    It is rounded so that what counts down is not written anew each second.
+    """
+    if seconds is None:
+        return ""
+    if seconds < 8:
+        return _("A few seconds left")
+    if seconds < 58:
+        count = 5 * round(seconds / 5)
+        text = ngettext("About {count} second left", "About {count} seconds left", count)
+    elif seconds < 58 * 60:
+        count = max(1, round(seconds / 60))
+        text = ngettext("About {count} minute left", "About {count} minutes left", count)
+    else:
+        count = max(1, round(seconds / 3600))
+        text = ngettext("About {count} hour left", "About {count} hours left", count)
+    return text.format(count=number_format(count))
