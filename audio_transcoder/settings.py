@@ -296,12 +296,19 @@ STATIC_URL = f"/{STATICFILES_LOCATION}/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Packages of npm, served from their dist folders. The site runs without them: uploads are then sent
-# by the plain form.
+# by the plain form, and the waveform is a picture.
 _uppy_dist = BASE_DIR / "node_modules" / "uppy" / "dist"
 UPPY = "vendor/uppy/uppy.min.js"
 HAS_UPPY = (_uppy_dist / "uppy.min.js").is_file() or (STATIC_ROOT / UPPY).is_file()
 if _uppy_dist.is_dir():
     STATICFILES_DIRS.append(("vendor/uppy", _uppy_dist))
+_wavesurfer_dist = BASE_DIR / "node_modules" / "wavesurfer.js" / "dist"
+WAVESURFER = "vendor/wavesurfer/wavesurfer.min.js"
+HAS_WAVESURFER = (_wavesurfer_dist / "wavesurfer.min.js").is_file() or (
+    STATIC_ROOT / WAVESURFER
+).is_file()
+if _wavesurfer_dist.is_dir():
+    STATICFILES_DIRS.append(("vendor/wavesurfer", _wavesurfer_dist))
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 # Before collectstatic has run, WhiteNoise serves static files from where they are written.
 WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()
@@ -420,6 +427,7 @@ if CLOUDFRONT_DOMAIN:
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'", *_static_hosts],
+        "style-src": ["'self'", *_static_hosts],  # the page of a file adds a nonce
         "img-src": ["'self'", "data:", *_static_hosts],
         "media-src": ["'self'", *_media_hosts],
         "connect-src": ["'self'", *_bucket_hosts],

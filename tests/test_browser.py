@@ -68,8 +68,8 @@ def test_a_seven_minute_mp3_from_sign_up_to_three_downloads(
         assert path.read_bytes() == stored(system, page.url, name.lower())
     assert download(page, "original", tmp_path).read_bytes() == long_music.read_bytes()
 
-    player = page.locator("audio").nth(1)  # of the first result; the original's comes before
-    player.scroll_into_view_if_needed()
+    page.get_by_role("radio", name="WAV").check()
+    player = page.locator("audio")
     played = player.evaluate(
         """async audio => {
             audio.muted = true;

@@ -429,7 +429,8 @@ def test_s9_a_player_whose_link_has_ended_goes_on_where_it_was(
         route.fulfill(status=403)
 
     page.route(re.compile(f"^{re.escape(proxy.url)}/"), end_the_first_link)
-    player = page.get_by_label("Play the WAV of Seven minutes")
+    page.get_by_role("radio", name="WAV").check()
+    player = page.locator("audio")
     player.evaluate("player => { player.muted = true; return player.play(); }")
     player.evaluate("player => { player.currentTime = 300; }")
 

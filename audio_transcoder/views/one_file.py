@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
+from csp.constants import NONCE
+from csp.decorators import csp_update
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -12,24 +15,37 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 import steps
+from audio_transcoder import facts, player, timeline
 from audio_transcoder.access import signed_in
+from audio_transcoder.forecast import Forecast, forecast
 from audio_transcoder.forms import OrderForm
 from audio_transcoder.models import AudioFile, Deletion, TranscodeJob
 
 STOP_POLLING = 286  # htmx ends an element's polling with this status
+# wavesurfer.js writes the styles of its shadow tree.
+with_waveform = csp_update({"style-src": [NONCE]})
 
 
 def own_file(request: HttpRequest, code: UUID) -> AudioFile:
     return get_object_or_404(request.user.audio_files.with_work(), code=code)
 
 
+def _file_to_show(request: HttpRequest, code: UUID) -> AudioFile:
+    """Return one's own file with its waveform, unless the page says that it has that already."""
+    files = request.user.audio_files.with_work()
+    if "drawn" not in request.GET:
+        files = files.select_related("waveform")
+    return get_object_or_404(files, code=code)
+
+
 @never_cache
 @signed_in
 @require_safe
+@with_waveform
 def detail(request: HttpRequest, code: UUID) -> HttpResponse:
-    audio_file = own_file(request, code)
+    audio_file = _file_to_show(request, code)
     _watch(audio_file)
-    return render(request, "audio_transcoder/detail.html", _file_context(audio_file))
+    return render(request, "audio_transcoder/detail.html", _page_context(audio_file))
 
 
 @never_cache
@@ -37,24 +53,47 @@ def detail(request: HttpRequest, code: UUID) -> HttpResponse:
 @require_safe
 def file_state(request: HttpRequest, code: UUID) -> HttpResponse:
     """What changes on the file's page, which asks for it while its work is open."""
-    return polled(request, own_file(request, code), "audio_transcoder/_file_state.html")
+    audio_file = _file_to_show(request, code)
+    context = _work_context(audio_file, is_drawn="drawn" in request.GET)
+    return polled(request, audio_file, "audio_transcoder/_file_state.html", context)
 
 
-def polled(request: HttpRequest, audio_file: AudioFile, template: str) -> HttpResponse:
+def polled(
+    request: HttpRequest, audio_file: AudioFile, template: str, context: dict | None = None
+) -> HttpResponse:
+    """Answer a page that asks for what changed; the answer after the work is the last."""
     _watch(audio_file)
     status = 200 if audio_file.open_jobs else STOP_POLLING
-    response = render(request, template, _file_context(audio_file), status=status)
+    context = {"audio_file": audio_file, **(context or {})}
+    response = render(request, template, context, status=status)
     if not audio_file.open_jobs:
         response["HX-Trigger"] = "messages-changed"
     return response
 
 
-def _file_context(audio_file: AudioFile) -> dict:
+def _page_context(audio_file: AudioFile, order_form: OrderForm | None = None) -> dict:
+    return {
+        **_work_context(audio_file),
+        "order_form": order_form or OrderForm(),
+        "wavesurfer": settings.WAVESURFER if settings.HAS_WAVESURFER else "",
+    }
+
+
+def _work_context(audio_file: AudioFile, *, is_drawn: bool = False) -> dict:
+    """Return what changes on the page while work is open; the waveform unless it is drawn."""
+    drawing = None if is_drawn else player.drawing(audio_file)
+    job = audio_file.shown_job
     return {
         "audio_file": audio_file,
         "renditions": audio_file.latest_renditions,
-        "job": audio_file.latest_job,
-        "order_form": OrderForm(),
+        "job": job,
+        "forecast": forecast(job, timezone.now()) if job else Forecast(),
+        "sources": player.sources(audio_file),
+        "drawing": drawing,
+        # Without its length a waveform cannot be moved in: it is sent again.
+        "is_drawn": is_drawn or (drawing is not None and audio_file.duration_ms is not None),
+        "facts": facts.table(audio_file),
+        "timeline": timeline.events(audio_file),
     }
 
 
@@ -69,11 +108,12 @@ def _watch(audio_file: AudioFile) -> None:
 
 @signed_in
 @require_POST
+@with_waveform
 def order(request: HttpRequest, code: UUID) -> HttpResponse:
-    audio_file = own_file(request, code)
+    audio_file = _file_to_show(request, code)
     form = OrderForm(request.POST)
     if not form.is_valid():
-        context = {**_file_context(audio_file), "order_form": form}
+        context = _page_context(audio_file, form)
         return render(request, "audio_transcoder/detail.html", context, status=422)
     audio_file.order_missing(form.cleaned_data["formats"])
     return redirect(audio_file)

@@ -1,0 +1,10 @@
+"""How pages tell a result from its original."""
+
+from __future__ import annotations
+
+from django import template
+
+from audio_transcoder import facts
+
+register = template.Library()
+register.filter("comparison", facts.compare)

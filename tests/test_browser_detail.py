@@ -1,0 +1,206 @@
+"""The page of one file in a real browser: player, waveform, proofs, progress."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests import sounds
+from tests.system import Person, System, wait_for
+from tests.test_browser import sign_up, upload
+from tests.test_browser_uploads import uppy
+from tests.test_end_to_end import code_of
+
+__all__ = ["uppy"]
+pytestmark = pytest.mark.browser
+
+PEAKS = bytes(round(40 + 200 * abs(math.sin(i / 90)) * abs(math.sin(i / 7))) for i in range(2000))
+FACTS = """
+from audio_transcoder.models import AudioFile, Rendition, Waveform
+files = AudioFile.objects.filter(code="{code}")
+files.update(codec="pcm_s24le", bits=24, sample_rate_hz=48000, channels=2, bitrate_kbps=2304,
+             loudness_lufs=-14.3, true_peak_dbtp=-1.05, title="Low tide", artist="Nobody")
+Waveform.objects.create(audio_file=files.get(), peaks=bytes.fromhex("{peaks}"))
+own = Rendition.objects.filter(audio_file=files.get())
+own.filter(format_name="wav").update(codec="pcm_s16le", bits=16, sample_rate_hz=44100, channels=2,
+                                     correlation=0.99998, has_cover=False, lost_tags="artist")
+own.filter(format_name="flac").update(codec="flac", bits=24, sample_rate_hz=48000, channels=2,
+                                      is_faithful=True, sample_hash="0123456789abcdef" * 4)
+own.filter(format_name="mp4").update(codec="aac", bitrate_kbps=160, sample_rate_hz=44100,
+                                     channels=2, correlation=0.9971)
+"""
+TIME = "document.getElementById('player-audio').currentTime"
+
+
+@pytest.fixture(scope="module")
+def site(uppy: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    running = System(tmp_path_factory.mktemp("detail")).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def listener(site: System) -> Person:
+    return Person(site, "listener").sign_up()
+
+
+@pytest.fixture(scope="module")
+def ready(site: System, listener: Person, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of the page of a file about which everything is known."""
+    path = tmp_path_factory.mktemp("music") / "Low tide.wav"
+    sounds.make(path, 65, "-c:a", "pcm_s24le", rate=48000)
+    page = listener.upload(path)
+    listener.wait_until_ready()
+    site.manage("shell", "-c", FACTS.format(code=code_of(page), peaks=PEAKS.hex()))
+    return page
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pictures")
+
+
+def open_page(browser: Browser, listener: Person, path: str, **options: object) -> Page:
+    """Open a page as ``listener``; what the policy of the page forbids is kept in ``refused``."""
+    context = browser.new_context(**options)
+    context.add_cookies(
+        [
+            {"name": cookie.name, "value": cookie.value, "url": listener.system.url}
+            for cookie in listener.session.cookies
+        ]
+    )
+    page = context.new_page()
+    page.refused = []
+    page.on("console", lambda said: page.refused.append(said.text) if is_refusal(said) else None)
+    page.on("pageerror", lambda error: page.refused.append(str(error)))
+    page.goto(listener.system.url + path)
+    return page
+
+
+def is_refusal(said: object) -> bool:
+    return said.type == "error" and "Content Security Policy" in said.text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 1280])
+def test_one_plays_moves_by_keyboard_and_goes_on_in_another_version(
+    browser: Browser, listener: Person, ready: str, pictures: Path, scheme: str, width: int
+):
+    size = {"width": width, "height": 900}
+    page = open_page(browser, listener, ready, viewport=size, color_scheme=scheme)
+    slider = page.get_by_role("slider", name="Position in the sound")
+    expect(slider).to_have_attribute("aria-valuetext", "0 seconds of 1 minute 5 seconds")
+    page.evaluate("document.getElementById('player-audio').muted = true")
+
+    slider.focus()
+    for key in ("End", "Home", *["ArrowRight"] * 7, "ArrowLeft"):
+        page.keyboard.press(key)
+    expect(slider).to_have_attribute("aria-valuetext", "30 seconds of 1 minute 5 seconds")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.wait_for_function(f"() => {TIME} > 30.2")
+
+    page.get_by_role("radio", name="FLAC").check()
+    expect(page.get_by_role("radio", name="FLAC")).to_be_checked()
+    page.wait_for_function(f"() => {TIME} > 30.4")
+    assert page.evaluate(TIME) < 60
+    assert "/listen/original/" not in page.evaluate("document.querySelector('audio').currentSrc")
+    assert not page.evaluate("document.querySelector('audio').paused")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    paused_at = page.evaluate(TIME)
+
+    page.get_by_role("radio", name="MP4").check()
+    assert page.evaluate(TIME) == pytest.approx(paused_at, abs=0.1)
+    assert page.evaluate("document.querySelector('audio').paused")
+    box = slider.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
+    page.wait_for_function(f"() => Math.abs({TIME} - 32.5) < 1")
+
+    assert page.refused == []
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.screenshot(path=pictures / f"detail-{width}-{scheme}.png", full_page=True)
+    page.context.close()
+
+
+def test_w13_without_scripts_the_waveform_is_a_picture_and_each_version_has_a_player(
+    browser: Browser, listener: Person, ready: str, pictures: Path
+):
+    size = {"width": 375, "height": 900}
+    page = open_page(browser, listener, ready, java_script_enabled=False, viewport=size)
+
+    expect(page.locator("#player-wave svg")).to_be_visible()
+    expect(page.get_by_text("A picture of how loud the sound is")).to_be_attached()
+    expect(page.locator("audio")).to_have_count(4)
+    expect(page.get_by_label("Play the WAV of Low tide")).to_be_visible()
+    expect(page.get_by_role("radio", name="FLAC")).to_be_hidden()
+    page.screenshot(path=pictures / "detail-no-scripts.png", full_page=True)
+    page.context.close()
+
+
+def test_nothing_jumps_when_the_waveform_comes_to_life(
+    browser: Browser, listener: Person, ready: str
+):
+    page = open_page(browser, listener, ready)
+    expect(page.get_by_role("slider", name="Position in the sound")).to_be_visible()
+    shift = page.evaluate(
+        """() => new Promise(done => {
+            let sum = 0;
+            const watch = new PerformanceObserver(list => {
+                for (const entry of list.getEntries()) sum += entry.value;
+            });
+            watch.observe({type: "layout-shift", buffered: true});
+            requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
+        })"""
+    )
+    assert shift <= 0.05
+    page.context.close()
+
+
+def test_a_version_that_the_browser_cannot_play_says_so_and_can_be_downloaded(
+    browser: Browser, site: System, listener: Person, tmp_path: Path
+):
+    before = len(listener.messages())
+    path = listener.upload(sounds.make(tmp_path / "Old.aiff", 2), ("flac",))
+    listener.wait_until_ready(before + 1)
+    page = open_page(browser, listener, path)
+
+    expect(page.get_by_role("radio", name="FLAC")).to_be_checked()  # the first that plays
+    page.get_by_role("radio", name="Original").check()
+    expect(page.get_by_text("cannot play this version (Original)")).to_be_visible()
+    expect(page.locator("audio")).to_be_hidden()
+    expect(page.get_by_role("link", name="Download the original")).to_be_visible()
+    page.get_by_role("radio", name="FLAC").check()
+    expect(page.locator("audio")).to_be_visible()
+    page.context.close()
+
+
+def test_progress_versions_and_timeline_come_without_a_reload(
+    page: Page, site: System, long_music: Path, pictures: Path
+):
+    sign_up(page, site, "watcher")
+    upload(page, site, long_music)
+    page.evaluate("window.isTheSamePage = true")
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.get_by_text("cannot play")).to_have_count(0)  # nobody knows yet what it is
+    page.wait_for_function("() => document.getElementById('job-bar')?.value > 0")
+    page.screenshot(path=pictures / "detail-converting.png", full_page=True)
+    page.get_by_role("radio", name="Original").check()
+
+    for name in ("WAV", "FLAC", "MP4"):
+        expect(page.get_by_role("radio", name=name)).to_be_attached(timeout=120_000)
+        expect(page.get_by_text(f"{name} is ready")).to_be_visible()
+    expect(page.get_by_text("You were told by a message")).to_be_visible()
+    expect(page.get_by_role("radio", name="Original")).to_be_checked()
+    assert page.evaluate("window.isTheSamePage")
+    page.get_by_role("link", name="Download WAV").evaluate("link => link.click()")
+    wait_for(
+        lambda: site.count("audio_transcoder_rendition", "downloaded_at IS NOT NULL"),
+        "a note of the download",
+    )
+    page.reload()
+    expect(page.get_by_text("WAV was downloaded for the first time")).to_be_visible()
