@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.db.models.fields.files import FieldFile
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 import steps
 from audio_transcoder import keys, names
@@ -28,9 +28,6 @@ def source_name(audio_file: AudioFile, _filename: str) -> str:
 
 
 class AudioFileQuerySet(models.QuerySet["AudioFile"]):
-    def named_like(self, query: str) -> AudioFileQuerySet:
-        return self.filter(name__icontains=query) if query else self
-
     def unexamined(self) -> AudioFileQuerySet:
         return self.filter(examined_at__isnull=True)
 
@@ -39,6 +36,17 @@ class AudioFileQuerySet(models.QuerySet["AudioFile"]):
         return self.prefetch_related(
             models.Prefetch("jobs", TranscodeJob.objects.order_by("-id")),
             models.Prefetch("renditions", Rendition.objects.order_by("id").select_related("job")),
+        )
+
+    def with_results(self) -> AudioFileQuerySet:
+        """What a row of the library shows of a file: its open jobs and its results, no more."""
+        jobs = TranscodeJob.objects.unfinished().order_by("-id")
+        results = Rendition.objects.order_by("id")
+        return self.prefetch_related(
+            models.Prefetch("jobs", jobs.only("audio_file", "status", "progress")),
+            models.Prefetch(
+                "renditions", results.only("audio_file", "code", "format_name", "variant", "status")
+            ),
         )
 
     @transaction.atomic
@@ -78,6 +86,13 @@ class AudioFileQuerySet(models.QuerySet["AudioFile"]):
 
 class AudioFile(models.Model):
     """One sound that a person uploaded."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", gettext_lazy("waiting")
+        CONVERTING = "converting", gettext_lazy("converting")
+        READY = "ready", gettext_lazy("ready")
+        FAILED = "failed", gettext_lazy("failed")
+        CANCELED = "canceled", gettext_lazy("canceled")
 
     code = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     # PROTECT: whoever deletes a person removes the files first, with their objects.
@@ -119,6 +134,9 @@ class AudioFile(models.Model):
     examined_at = models.DateTimeField(default=timezone.now, null=True, blank=True)
     examine_at = models.DateTimeField(default=timezone.now)
     examine_attempts = models.PositiveIntegerField(default=0)
+    # What ``state`` made of the jobs and renditions when they last changed. The library looks
+    # for it: asking the rows of 100,000 files takes a quarter of a second.
+    kept_state = models.CharField(max_length=10, choices=State, default=State.WAITING)
 
     objects = AudioFileQuerySet.as_manager()
 
@@ -130,6 +148,10 @@ class AudioFile(models.Model):
         indexes = [
             # The library: one person's files, newest first.
             models.Index(fields=["owner", "-created_at", "-id"], name="audio_file_library"),
+            # The library: those of one state.
+            models.Index(
+                fields=["owner", "kept_state", "-created_at", "-id"], name="audio_file_by_state"
+            ),
             # The import asks whether its owner has a file's bytes already.
             models.Index(fields=["owner", "sha256"], name="audio_file_same_bytes"),
             # The step "examine" looks for files that are due.
@@ -191,6 +213,7 @@ class AudioFile(models.Model):
         with transaction.atomic():
             job = TranscodeJob.objects.create(audio_file=self, engine=settings.TRANSCODER_ENGINE)
             Rendition.objects.bulk_create(Rendition.of(job, name) for name in formats)
+            self.keep_state()
             steps.nudge("place")
         return job
 
@@ -210,6 +233,19 @@ class AudioFile(models.Model):
             if not [name for name in newest if newest[name] not in fine and name not in wanted]:
                 Message.objects.settle([self.code])  # nothing is left to try again
             return self.order(wanted)
+
+    def hold(self) -> None:
+        """Let nobody else change the state of this file before the transaction ends.
+
+        Two jobs that end at once would each take the other one for open.
+        """
+        AudioFile.objects.select_for_update().filter(pk=self.pk).first()
+
+    def keep_state(self) -> None:
+        """Write down what the rows make of ``state``, in the transaction that changed them."""
+        now = AudioFile.objects.with_work().get(pk=self.pk).state
+        AudioFile.objects.filter(pk=self.pk).exclude(kept_state=now).update(kept_state=now)
+        self.kept_state = now
 
     # Read from prefetched rows: pages show many files (see ``with_work``).
 
@@ -249,24 +285,19 @@ class AudioFile(models.Model):
 
     @property
     def state(self) -> str:
-        """One word for the library: waiting, converting, ready, canceled or failed."""
+        """One word for the file: waiting, converting, ready, canceled or failed."""
         if self.open_jobs:
             started = any(job.status == TranscodeJob.Status.PROGRESSING for job in self.open_jobs)
-            return "converting" if started else "waiting"
+            return self.State.CONVERTING if started else self.State.WAITING
         statuses = {rendition.status for rendition in self.latest_renditions}
         if statuses == {TranscodeJob.Status.COMPLETE}:
-            return "ready"
-        return "failed" if TranscodeJob.Status.ERROR in statuses else "canceled"
+            return self.State.READY
+        has_failed = TranscodeJob.Status.ERROR in statuses
+        return self.State.FAILED if has_failed else self.State.CANCELED
 
     @property
     def state_label(self) -> str:
-        return {
-            "waiting": _("waiting"),
-            "converting": _("converting"),
-            "ready": _("ready"),
-            "failed": _("failed"),
-            "canceled": _("canceled"),
-        }[self.state]
+        return str(self.State(self.state).label)
 
     @property
     def media_type(self) -> str:

@@ -157,6 +157,8 @@ class TranscodeJob(models.Model):
         instance was read with. The person's message is written in the same transaction.
         """
         with transaction.atomic():
+            if report.status != self.status:
+                self.audio_file.hold()
             changed = self._move(report)
             if report.sound:
                 self.audio_file.learn_sound(report.sound)
@@ -182,6 +184,8 @@ class TranscodeJob(models.Model):
                 self._learn_the_length()
                 self._tell_owner()
                 steps.nudge("place")
+            if changed:
+                self.audio_file.keep_state()
         return changed
 
     def _move(self, report: JobReport) -> bool:
@@ -256,6 +260,7 @@ class TranscodeJob(models.Model):
     def cancel(self) -> bool:
         """End the job now; return whether it was still open. A step tells the engine."""
         with transaction.atomic():
+            self.audio_file.hold()
             now = timezone.now()
             open_rows = TranscodeJob.objects.unfinished().filter(pk=self.pk)
             if not open_rows.update(status=self.Status.CANCELED, finished_at=now):
@@ -263,6 +268,7 @@ class TranscodeJob(models.Model):
             Rendition.objects.unfinished().filter(job=self).update(status=self.Status.CANCELED)
             self.refresh_from_db()
             self._have_the_rest_removed()
+            self.audio_file.keep_state()
             steps.nudge("place")
         return True
 
