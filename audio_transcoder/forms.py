@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.forms.boundfield import BoundWidget
+from django.template.defaultfilters import filesizeformat
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from audio_transcoder import covers, engines, reasons, tags
 from audio_transcoder.formats import (
@@ -221,3 +224,27 @@ class CoverForm(forms.Form):
                 self.add_error(field, _("The part ends outside the picture."))
                 return None
         return Box(10 * left, 10 * top, 10 * width, 10 * height)
+
+
+class ArchiveForm(forms.Form):
+    """What of the chosen files shall be in one ZIP; by default every result that is ready."""
+
+    kinds = forms.MultipleChoiceField(
+        widget=forms.CheckboxSelectMultiple,
+        label=_("What shall be in it?"),
+        error_messages={"required": _("Choose at least one kind of file.")},
+    )
+
+    def __init__(self, found: Mapping[str, tuple[int, int]], *args: Any, **kwargs: Any) -> None:
+        """``found``: how many there are of each kind, and their bytes together."""
+        super().__init__(*args, **kwargs)
+        self.fields["kinds"].choices = [
+            (kind, self._words(kind, *numbers)) for kind, numbers in found.items()
+        ]
+        results = [kind for kind in found if kind in FORMATS]
+        self.fields["kinds"].initial = results or list(found)
+
+    def _words(self, kind: str, count: int, size_bytes: int) -> str:
+        files = ngettext("{number} file", "{number} files", count).format(number=count)
+        label = FORMATS[kind].label if kind in FORMATS else _("Originals")
+        return f"{label} · {files} · {filesizeformat(size_bytes)}"

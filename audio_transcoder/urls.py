@@ -10,7 +10,7 @@ from django.views.i18n import set_language
 
 from audio_transcoder import account_views, upload_views
 from audio_transcoder.health import health
-from audio_transcoder.views import labels, library, media, one_file
+from audio_transcoder.views import labels, library, media, one_file, several
 from audio_transcoder.views.upload_form import UploadAudioFileView
 from audio_transcoder.webhook import transcode_complete
 
@@ -32,6 +32,11 @@ audio = (
         path("uploads/open/", upload_views.open_uploads, name="open-uploads"),
         path("uploads/parts/<str:token>/", upload_views.put_part, name="put-part"),
         path("uploads/forms/<str:token>/", upload_views.post_form, name="post-form"),
+        path("several/download/", several.download, name="several-download"),
+        path("several/delete/", several.delete, name="several-delete"),
+        path("several/order/", several.order, name="several-order"),
+        path("several/retry/", several.retry, name="several-retry"),
+        path("several/cancel/", several.cancel, name="several-cancel"),
         path("<uuid:code>/", one_file.detail, name="detail"),
         path("<uuid:code>/state/", one_file.file_state, name="state"),
         path("<uuid:code>/row/", library.library_row, name="row"),

@@ -54,6 +54,7 @@ def _person(name: str, count: int) -> Any:
                 file_name="a.mp3",
                 size_bytes=4_000_000,
                 mp3_file=f"uploads/{name}-{number}/source",
+                kept_state="ready",
             )
             for number in numbers
         )

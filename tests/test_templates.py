@@ -184,7 +184,11 @@ def assert_is_sound(address: str, text: str) -> None:
     assert page.headings.count("h1") == 1, address
     assert page.landmarks["main"] == page.landmarks["header"] == page.landmarks["footer"] == 1
     for control in page.controls:
-        named = control.get("id") in page.labelled or control.get("aria-label")
+        named = (
+            control.get("id") in page.labelled
+            or control.get("aria-label")
+            or control.get("aria-labelledby") in page.ids
+        )
         assert named, (address, control)
     assert "{{" not in text and "{%" not in text and "{#" not in text, address
 

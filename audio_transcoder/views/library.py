@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.conf import settings
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -14,9 +13,9 @@ from django.views.decorators.http import require_safe
 from audio_transcoder import engines
 from audio_transcoder.access import signed_in
 from audio_transcoder.formats import FORMATS
+from audio_transcoder.listing import DAYS, ORDER_WORDS, FilePage, Listing
+from audio_transcoder.models import AudioFile
 from audio_transcoder.views.one_file import own_file, polled
-
-FILES_ON_A_PAGE = 25
 
 
 @require_safe
@@ -35,10 +34,18 @@ def landing(request: HttpRequest) -> HttpResponse:
 @signed_in
 @require_safe
 def library(request: HttpRequest) -> HttpResponse:
-    query = request.GET.get("q", "")[:200].replace("\0", "")
-    files = request.user.audio_files.named_like(query)
-    page = Paginator(files.with_work(), FILES_ON_A_PAGE).get_page(request.GET.get("page"))
-    return render(request, "audio_transcoder/library.html", {"page_obj": page, "query": query})
+    """The person's files, those that the address asks for; nonsense in it is not asked for."""
+    listing = Listing.of(request.GET)
+    page = FilePage.of(listing, request.user.audio_files.all(), request.GET.get("page", ""))
+    context = {
+        "page_obj": page,
+        "listing": listing,
+        "states": AudioFile.State.choices,
+        "formats": FORMATS.values(),
+        "days": DAYS,
+        "orders": ORDER_WORDS.items(),
+    }
+    return render(request, "audio_transcoder/library.html", context)
 
 
 @never_cache
