@@ -98,7 +98,8 @@ def _clean(name: str) -> str:
     stem, dot, extension = text.rpartition(".")
     if not stem or len(extension.encode()) > 20:
         stem, dot, extension = text, "", ""
-    return stem.encode()[:_STEM_BYTES].decode(errors="ignore").rstrip(" .") + dot + extension
+    stem = stem.encode()[:_STEM_BYTES].decode(errors="ignore").rstrip(" .") or "_"
+    return stem + dot + extension
 
 
 def entries(pks: Sequence[int], kinds: Collection[str]) -> Iterator[Entry]:

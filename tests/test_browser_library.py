@@ -1,0 +1,79 @@
+"""The library in a real browser: by keyboard, on a wide screen and on a phone."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.system import Person, System
+from tests.test_browser import sign_up, upload
+
+pytestmark = pytest.mark.browser
+
+
+def tab_to(page: Page, name: str, role: str = "button") -> None:
+    """Move the focus forward until it is on the control with this name."""
+    wanted = page.get_by_role(role, name=name, exact=True).first
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("element => element === document.activeElement"):
+            return
+    raise AssertionError(f"no way by keyboard to {name}")
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_two_files_are_selected_fetched_and_deleted_by_keyboard(
+    browser: Browser, system: System, music: Path, tmp_path: Path, width: int
+):
+    context = browser.new_context(viewport={"width": width, "height": 800}, accept_downloads=True)
+    page = context.new_page()
+    name = f"lib{width}"
+    sign_up(page, system, name)
+    for _ in range(2):
+        upload(page, system, music)
+    Person(system, name).wait_until_ready(2)
+    page.goto(f"{system.url}/audio/?sort=name")
+    expect(page.get_by_text("ready", exact=True).locator("visible=true").first).to_be_visible()
+
+    for number in range(2):
+        tab_to(page, "Five seconds", "checkbox") if number == 0 else page.keyboard.press("Tab")
+        while page.evaluate("document.activeElement.name") != "file":
+            page.keyboard.press("Tab")
+        page.keyboard.press("Space")
+    expect(page.get_by_text("Selected: 2")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+    tab_to(page, "Download as ZIP")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/several/download/"))
+    tab_to(page, "Download")
+    with page.expect_download() as started:
+        page.keyboard.press("Enter")
+    path = tmp_path / "all.zip"
+    started.value.save_as(path)
+    with zipfile.ZipFile(path) as zipped:
+        assert zipped.testzip() is None
+        assert sorted(zipped.namelist()) == [
+            f"{label}/Five seconds{number}.{label.lower()}"
+            for label in ("FLAC", "MP4", "WAV")
+            for number in (" (2)", "")
+        ]
+
+    tab_to(page, "Back to the library", "link")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/audio/\?sort=name"))
+    boxes = page.get_by_role("checkbox", name="Five seconds", exact=True)
+    for box in boxes.all():
+        box.check()
+    tab_to(page, "Delete")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Delete 2 files?")).to_be_visible()
+    tab_to(page, "Delete for good")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("2 files are deleted.")).to_be_visible()
+    expect(page.get_by_text("Your library is empty")).to_be_visible()
+    context.close()
