@@ -30,12 +30,14 @@ class Measured:
     sample_rate_hz: int
     channels: int
     bits: int | None
+    bitrate_kbps: int | None  # of the sound alone
     packets: int
     samples: int  # of one channel, in the whole file, without priming and padding
     first_samples: int  # decoded from the first second (all, when the sound was hashed)
     last_samples: int  # decoded from the last second
     sound_sha256: str | None  # of all decoded samples, when asked for
     pictures: int  # attached to the sound
+    tags: list[str]  # lower-case names
     size_bytes: int
     sha256: str  # of the file
 

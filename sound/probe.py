@@ -55,6 +55,8 @@ class Sound:
     pictures: int  # attached to the file; always fewer than MAX_STREAMS
     has_video: bool
     tracks: int
+    bitrate_kbps: int | None = None  # of the packets that were counted
+    front_picture: int = 0  # the number of the front cover among the pictures, from 0
     # The front cover as it lies in the file, where somebody asked for it: a stranger's bytes.
     picture: bytes = dataclasses.field(default=b"", repr=False)
 

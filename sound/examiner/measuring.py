@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import streams
+import tags
 from av.audio.stream import AudioStream
 
 EDGE_S = 1.0
@@ -31,6 +32,7 @@ def measure(path: Path, *, options: Mapping[str, str], hash_format: str | None) 
             facts = _read(container, container.streams.audio[0], hash_format)
             # Nothing of ours has moving pictures.
             facts["pictures"] = len(container.streams.video)
+            facts["tags"] = sorted(tags.of(container, container.streams.audio[0]))
     except (av.error.FFmpegError, ValueError, OSError) as error:
         # Errors of FFmpeg and of the system name the path too; people see this text.
         why = getattr(error, "strerror", None) or error
@@ -50,6 +52,7 @@ def _read(
         return {"error": "no sample rate or no channels"}
     samples = packets = first = 0
     first_rate, decoding_first = 0, True
+    size_bytes, lasting_s = 0, 0.0
     tail: deque[tuple[av.Packet, int]] = deque()
     tail_samples = 0
     sound = _Hash(hash_format) if hash_format else None
@@ -60,6 +63,8 @@ def _read(
         packets += 1
         added = streams.samples(packet, rate)
         samples += added
+        size_bytes += packet.size
+        lasting_s += streams.seconds(packet)
         span.add(packet)
         if sound or decoding_first:
             for frame in context.decode(packet):
@@ -88,6 +93,7 @@ def _read(
         "sample_rate_hz": first_rate or rate,
         "channels": context.channels,
         "bits": streams.bits(stream),
+        "bitrate_kbps": streams.kbps(size_bytes, lasting_s),
         "packets": packets,
         "samples": first if sound else span.samples(samples, rate),
         "first_samples": first,

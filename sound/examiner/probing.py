@@ -110,7 +110,7 @@ def _look(
             reason, detail = _without_frames(file.read(2048))
             raise _Refused(reason, detail, holds=reason == "not_audio")
 
-    is_complete, counted, frames, failures = _count(
+    is_complete, counted, frames, failures, kbps = _count(
         container, stream, size, max_duration_s, counting_s
     )
     if frames == 0 or (kind in PATTERN_DEMUXERS and frames < min(MIN_FRAMES, frames + failures)):
@@ -137,19 +137,22 @@ def _look(
         "bits": streams.bits(stream),
         "duration_ms": round(counted * 1000),
         "lossless": context.name in lossless,
-        "tags": _tags(container, stream),
+        "bitrate_kbps": kbps,
+        "tags": tags.of(container, stream),
         "pictures": len(pictures),
+        "front_picture": _front(pictures),
         "has_video": len(container.streams.video) > len(pictures),
         "tracks": len(container.streams.audio),
     }
 
 
-def _tags(container: InputContainer, stream: AudioStream) -> dict[str, str]:
-    try:
-        return tags.merged(container.metadata, stream.metadata)
-    except Exception:
-        # Whatever reading them raises, the sound is as good without them.
-        return {}
+def _front(pictures: list[av.video.stream.VideoStream]) -> int:
+    """Return the number of the front cover among the attached pictures; the first if none is."""
+    for number, picture in enumerate(pictures):
+        # What ID3v2 and FLAC call picture type 3. Source: FFmpeg, ff_id3v2_picture_types.
+        if picture.metadata.get("comment") == "Cover (front)":
+            return number
+    return 0
 
 
 def _without_frames(head: bytes) -> tuple[str, str]:
@@ -170,11 +173,15 @@ def _count(
     size: int,
     max_duration_s: float,
     counting_s: float,
-) -> tuple[bool, float, int, int]:
-    """Return: seen to the end or past the limit?, seconds of sound, frames decoded, failures."""
+) -> tuple[bool, float, int, int, int | None]:
+    """Return what was counted.
+
+    Seen to the end or past the limit?, seconds of sound, frames decoded, failures, kbit/s.
+    """
     deadline = time.monotonic() + counting_s
     seconds, decoded_s, frames, failures, position = 0.0, 0.0, 0, 0, 0
     first, last = None, None
+    size_bytes, lasting_s = 0, 0.0
     span = streams.Span(stream)
     try:
         for packet in container.demux(stream):
@@ -182,6 +189,8 @@ def _count(
                 continue
             rate = stream.codec_context.sample_rate
             span.add(packet)
+            size_bytes += packet.size
+            lasting_s += streams.seconds(packet)
             if packet.duration and rate > 0:
                 seconds += streams.samples(packet, rate) / rate
             if packet.pts is not None:
@@ -197,9 +206,10 @@ def _count(
                 except av.error.FFmpegError:
                     failures += 1
             if seconds > max_duration_s:
-                return True, seconds, frames, failures
+                return True, seconds, frames, failures, streams.kbps(size_bytes, lasting_s)
             if time.monotonic() > deadline:
-                return False, _inferred(seconds, position, size), frames, failures
+                kbps = streams.kbps(size_bytes, lasting_s)
+                return False, _inferred(seconds, position, size), frames, failures, kbps
     except (av.error.FFmpegError, OSError):
         # Damaged from here on; what came before it counts.
         failures += 1
@@ -208,7 +218,8 @@ def _count(
         seconds = max(last - first, decoded_s)
     elif (rate := stream.codec_context.sample_rate) > 0:
         seconds = span.samples(seconds * rate, rate) / rate
-    return True, seconds or decoded_s, frames, failures
+    kbps = streams.kbps(size_bytes, lasting_s)
+    return True, seconds or decoded_s, frames, failures, kbps
 
 
 def _inferred(seconds: float, position: int, size: int) -> float:

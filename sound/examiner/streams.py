@@ -40,6 +40,16 @@ def samples(packet: av.Packet, sample_rate_hz: int) -> int:
     return max(0, count - skipped(packet))
 
 
+def kbps(size_bytes: int, duration: float) -> int | None:
+    """Return the bit rate of packets of so many bytes that last so many seconds."""
+    return round(size_bytes * 8 / 1000 / duration) if duration > 0 else None
+
+
+def seconds(packet: av.Packet) -> float:
+    """Return how long ``packet`` lasts, what is to be skipped of it included; 0 if unknown."""
+    return float((packet.duration or 0) * (packet.time_base or 0))
+
+
 def skipped(packet: av.Packet) -> int:
     """Return how many samples of ``packet`` are marked as no sound."""
     if not packet.has_sidedata("skip_samples"):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
 MAX_TAGS = 64
 MAX_NAME = 64  # characters
 MAX_VALUE = 1000  # characters
@@ -14,6 +17,15 @@ _TECHNICAL = {
     "major_brand", "minor_version", "compatible_brands", "encoder", "handler_name", "vendor_id",
     "duration", "creation_time", "language", "encoded_by",
 }  # fmt: skip
+
+
+def of(container: InputContainer, stream: AudioStream) -> dict[str, str]:
+    """Return the ``merged()`` tags of a file; none where they cannot be read."""
+    try:
+        return merged(container.metadata, stream.metadata)
+    except Exception:
+        # Whatever reading them raises, the sound is as good without them.
+        return {}
 
 
 def merged(*sources: Mapping[str, str]) -> dict[str, str]:

@@ -78,3 +78,16 @@ def test_containers_that_count_milliseconds_are_measured_as_long_as_they_are(ton
     path = tone(name, "-ac", "2", *encoding, seconds=120)
     assert measured(path).duration_ms == pytest.approx(120_000, abs=60)
     assert probe.probe(path).duration_ms == pytest.approx(120_000, abs=60)
+
+
+def test_the_bit_rate_is_that_of_the_sound(tone):
+    mp3 = tone("a.mp3", "-ac", "2", "-b:a", "128k", seconds=5)
+    wav = tone("a.wav", "-ac", "2", seconds=5)
+    assert [measured(path).bitrate_kbps for path in (mp3, wav)] == [128, 1411]
+    assert [probe.probe(path).bitrate_kbps for path in (mp3, wav)] == [128, 1411]
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.m4a"])
+def test_the_names_of_the_tags_in_a_file_are_told(tone, name):
+    path = tone(name, "-metadata", "TITLE=x", "-metadata", "artist=y", seconds=1)
+    assert measured(path).tags == ["artist", "title"]
