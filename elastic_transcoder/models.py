@@ -125,6 +125,8 @@ class Job(models.Model):
     OPEN = (Status.SUBMITTED, Status.PROGRESSING)
     FINAL = (Status.COMPLETE, Status.CANCELED, Status.ERROR)
     MAX_ATTEMPTS = 5
+    # What is found of a source that nobody came to look at.
+    NOT_ANALYSED = {"Status": "Error", "CoverKey": ""}
 
     id = models.CharField(primary_key=True, max_length=20, default=new_id, editable=False)
     # The id alone is kept: finished jobs outlive their pipeline.
@@ -135,6 +137,11 @@ class Job(models.Model):
     # list of CreateJobPlaylist as requested, Status and StatusDetail added
     playlists = models.JSONField(default=list)
     user_metadata = models.JSONField(default=dict)
+    # Tag -> text that replaces it in every result; "" removes it.
+    tags = models.JSONField(default=dict, blank=True)
+    # The member Analysis as requested, and what was found, once that is over.
+    analysis_asked = models.JSONField(null=True, blank=True)
+    analysis = models.JSONField(null=True, blank=True)
     progress = models.PositiveSmallIntegerField(default=0)  # percent
 
     # Milliseconds since the epoch, as the API counts.
@@ -142,7 +149,8 @@ class Job(models.Model):
     start_time_ms = models.BigIntegerField(null=True, blank=True)
     finish_time_ms = models.BigIntegerField(null=True, blank=True)
 
-    # Who works on it, until when, and which try this is.
+    # Who works on it, until when, and which try this is. A final job is held while its source is
+    # analysed.
     lease_owner = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -158,6 +166,10 @@ class Job(models.Model):
             # ListJobsByPipeline and ListJobsByStatus page through these.
             models.Index(fields=["pipeline_id", "id"], name="job_pipeline"),
             models.Index(fields=["status", "id"], name="job_status"),
+            # claims looks here for leases that ran out, and for when the next one does.
+            models.Index(
+                fields=["lease_until"], name="job_lease", condition=Q(lease_until__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -166,6 +178,10 @@ class Job(models.Model):
     @property
     def is_final(self) -> bool:
         return self.status in self.FINAL
+
+    @property
+    def awaits_analysis(self) -> bool:
+        return self.analysis_asked is not None and self.analysis is None
 
     def cancel(self) -> bool:
         """Cancel the job if no worker has begun it; return whether that was so.
@@ -178,10 +194,12 @@ class Job(models.Model):
             if not waiting.update(status=Job.Status.CANCELED, finish_time_ms=now_ms):
                 return False
             JobOutput.objects.filter(job_id=self.pk).update(status=Job.Status.CANCELED)
-            playlists = Job.objects.values_list("playlists", flat=True).get(pk=self.pk)
-            if playlists:
-                canceled = [one | {"Status": Job.Status.CANCELED} for one in playlists]
+            row = Job.objects.get(pk=self.pk)
+            if row.playlists:
+                canceled = [one | {"Status": Job.Status.CANCELED} for one in row.playlists]
                 Job.objects.filter(pk=self.pk).update(playlists=canceled)
+            if row.awaits_analysis:
+                Job.objects.filter(pk=self.pk).update(analysis=Job.NOT_ANALYSED)
         return True
 
 
@@ -203,6 +221,8 @@ class JobOutput(models.Model):
     size_bytes = models.BigIntegerField(null=True, blank=True)
     # Of a result that was proven; an object at the final key that equals it is ours.
     sha256 = models.CharField(max_length=64, blank=True)
+    # The member Sound of a proven result.
+    sound = models.JSONField(null=True, blank=True)
     # What playlists have to know of a proven result: bit rates, codec string, byte ranges.
     made = models.JSONField(null=True, blank=True)
 

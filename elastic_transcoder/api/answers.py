@@ -1,7 +1,8 @@
 """From rows to the shapes of the API.
 
 Members of a job that are unset are written as null, as the service did. Source: API 2012-09-25,
-shapes Job, JobInput, JobOutput, Playlist, Pipeline, Preset; ``Progress`` is an addition.
+shapes Job, JobInput, JobOutput, Playlist, Pipeline, Preset. ``Progress``, ``Tags`` and
+``Analysis`` of a job and ``Sound`` of an output are additions.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ def job(row: Job) -> dict[str, Any]:
         Playlists=[_filled("Playlist", **values) for values in row.playlists],
         Status=row.status,
         Progress=row.progress,
+        Tags=row.tags or None,
+        Analysis=row.analysis_asked if row.analysis is None else row.analysis,
         UserMetadata=row.user_metadata or None,
         Timing=_filled(
             "Timing",
@@ -98,6 +101,7 @@ def _job_output(row: JobOutput) -> dict[str, Any]:
         "Duration": duration_s,
         "DurationMillis": row.duration_ms,
         "FileSize": row.size_bytes,
+        "Sound": row.sound,
     }
     return _filled("JobOutput", **values)
 

@@ -56,6 +56,8 @@ def create_job(params: Members) -> Members:
             playlists=[_playlist(requested) for requested in params.get("Playlists", ())],
             output_key_prefix=params.get("OutputKeyPrefix", ""),
             user_metadata=params.get("UserMetadata", {}),
+            tags=params.get("Tags", {}),
+            analysis_asked=params.get("Analysis"),
             submit_time_ms=_now_ms(),
         )
         outputs = JobOutput.objects.bulk_create(

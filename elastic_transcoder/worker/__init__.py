@@ -32,6 +32,7 @@ def transcode() -> datetime | None:
     attempt. Raises FFmpegMissing, before any job is touched.
     """
     prepare()
+    claims.end_left_analyses()
     while not steps.stopping():
         claim = claims.claim()
         if claim is None:

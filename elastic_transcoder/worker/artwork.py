@@ -123,6 +123,30 @@ def draw(
         shutil.rmtree(embedded, ignore_errors=True)
 
 
+def original(
+    source: Path, number: int, *, max_bytes: int, folder: Path, moved: Callable[[], None]
+) -> Path:
+    """Return a file in ``folder`` with picture ``number`` of a sound file, byte for byte as it is.
+
+    Only a JPEG or PNG that ``draw`` could draw whole, of at most ``max_bytes``. Arguments and
+    errors are those of ``draw``.
+    """
+    embedded, kept, drawn = (folder / name for name in (EMBEDDED, "cover", "cover-drawn"))
+    try:
+        picture = _take_out(source, number, embedded, moved)
+        if picture.stat().st_size > max_bytes:
+            raise PictureTooLarge(f"it has {picture.stat().st_size} bytes")
+        picture.rename(kept)
+    finally:
+        shutil.rmtree(embedded, ignore_errors=True)
+    found = _look(kept)
+    if found is None or found.kind not in PICTURE_FILES:
+        raise PictureUnreadable("it is neither a JPEG nor a PNG")
+    draw(kept, drawn, KEEP, folder=folder, moved=moved)
+    drawn.unlink()
+    return kept
+
+
 def suffix(picture: Path) -> str:
     """Return ``.png`` or ``.jpg``, whichever ``draw`` made of it."""
     with picture.open("rb") as file:

@@ -21,6 +21,7 @@ from django.db import transaction
 from elastic_transcoder import notices
 from elastic_transcoder.models import Job, JobOutput, Pipeline
 from elastic_transcoder.worker import (
+    analysis,
     claims,
     clips,
     command,
@@ -31,6 +32,7 @@ from elastic_transcoder.worker import (
     proof,
 )
 from elastic_transcoder.worker.album import Album, NoAlbum
+from elastic_transcoder.worker.analysis import Analysis
 from elastic_transcoder.worker.claims import Claim
 from elastic_transcoder.worker.clips import Clip
 from elastic_transcoder.worker.command import Recipe
@@ -80,6 +82,9 @@ class Attempt:
         self._inputs: list[Input] = []
         # Which cuts of the inputs are hashed, each with a number for its file.
         self._sounds: dict[tuple[Clip, ...], int] = {}
+        self._analysis = Analysis(self._in_hand)
+        # What the results are given.
+        self._given_tags: dict[str, str] = {}
         self._log = ""
 
     def run(self) -> None:
@@ -99,9 +104,13 @@ class Attempt:
                 self._fail_open(failed.failure)
             # What fails the outputs that are left is no fault of those that are published.
             publisher.finish_playlists()
+            if self._inputs:
+                self._analysis.put_cover(self._inputs[0], publisher)
         with transaction.atomic():
             self._claim.update(log=self._log)
-            claims.finish(self._job)
+            claims.finish(self._job, is_analysed_next=self._analysis.asked)
+        if self._analysis.asked:
+            self._analysis.finish(self._inputs, self._limits())
 
     def _make(self, pipeline: Pipeline, publisher: Publisher) -> None:
         self._publisher = publisher
@@ -221,8 +230,10 @@ class Attempt:
 
     def _convert_all(self, planned: Sequence[_Planned], examiners: Sequence[Examiner]) -> None:
         """Make all by one FFmpeg, and what did not come out well once more by itself."""
-        self._tags.write_text(command.tag_file(self._inputs[0].sound.tags), encoding="utf-8")
-        for one, _ in self._convert(planned, examiners):
+        first = self._inputs[0].sound
+        self._given_tags = analysis.edited(first.tags, self._job.tags)
+        self._tags.write_text(command.tag_file(self._given_tags), encoding="utf-8")
+        for one, _ in self._convert(planned, examiners, self._analysis.further_output(first)):
             # With an examiner of its own: a result may have killed the others.
             with self._examiner() as examiner:
                 left = self._convert([one], [examiner])
@@ -230,7 +241,10 @@ class Attempt:
                 self._in_hand.fail(again.output, failure)
 
     def _convert(
-        self, planned: Sequence[_Planned], examiners: Sequence[Examiner]
+        self,
+        planned: Sequence[_Planned],
+        examiners: Sequence[Examiner],
+        further: Sequence[str] = (),
     ) -> list[tuple[_Planned, Failure]]:
         """Run one FFmpeg, publish what proves good; return the rest, each with its reason."""
         recipes = [one.recipe for one in planned]
@@ -242,13 +256,15 @@ class Attempt:
         sounds = [one.sound for one in self._inputs]
         whole_ms = max(self._wanted_ms(recipe) for recipe in recipes)
         outcome = conversion.convert(
-            [ffmpeg.binary(), *command.arguments(sources, self._tags, recipes)],
+            [ffmpeg.binary(), *command.arguments(sources, self._tags, recipes, further)],
             folder=self._out,
             readable=[self._folder / "in", *ffmpeg.readable()],
             limits=self._limits(),
             progressed=lambda seconds: self._progressed(seconds, whole_ms),
         )
         self._log = outcome.log or self._log
+        if further:
+            self._analysis.was_converted(outcome)
         self._judge(outcome)
         failed = []
         with proof.Provers(examiners) as provers:
@@ -305,4 +321,7 @@ class Attempt:
         self._in_hand.tell(FETCHED + (CONVERTED - FETCHED) * part)
 
     def _publish(self, one: _Planned, facts: proof.Measured) -> None:
-        self._publisher.publish(one.output, one.recipe, facts)
+        sound = analysis.sound_of(one.recipe, facts, self._given_tags)
+        self._publisher.publish(one.output, one.recipe, facts, sound)
+        if not self._analysis.keep(one.output, one.recipe):
+            one.recipe.path.unlink(missing_ok=True)

@@ -56,8 +56,23 @@ class Claim:
             raise LeaseLost(self.job.pk)
 
     def renew(self) -> None:
-        """Hold the job for another ``settings.TRANSCODER_LEASE_S``. Raises LeaseLost."""
-        self.update(lease_until=_lease_end())
+        """Hold the job for another ``settings.TRANSCODER_LEASE_S``. Raises LeaseLost.
+
+        A final job too: one whose source is being analysed.
+        """
+        ours = Job.objects.filter(pk=self.job.pk, lease_owner=self.owner)
+        if ours.update(lease_until=_lease_end()) != 1:
+            raise LeaseLost(self.job.pk)
+
+    def end_analysis(self, found: dict[str, object]) -> None:
+        """Record what the analysis of a final job came to, and let go. Raises LeaseLost."""
+        if (
+            _held_for_analysis()
+            .filter(lease_owner=self.owner, pk=self.job.pk)
+            .update(analysis=found, lease_owner="", lease_until=None)
+            != 1
+        ):
+            raise LeaseLost(self.job.pk)
 
     def update_output(self, output: JobOutput, **fields: object) -> None:
         """Write to an output of the job, row and instance. Raises LeaseLost."""
@@ -150,6 +165,20 @@ def _end_cut_off(job: Job) -> None:
             finish(job)
 
 
+def end_left_analyses() -> None:
+    """Give up the analysis of every final job whose worker is gone: it is not begun again."""
+    left = _held_for_analysis().filter(lease_until__lt=timezone.now())
+    ended = left.update(analysis=Job.NOT_ANALYSED, lease_owner="", lease_until=None)
+    if ended:
+        logger.warning("%d analyses were cut off", ended)
+
+
+def _held_for_analysis() -> JobQuerySet:
+    # Not status__in: SQLite would go through all jobs that are final.
+    held = Job.objects.filter(lease_until__isnull=False)
+    return held.exclude(status=Job.Status.PROGRESSING)
+
+
 def hand_back(held: Claim, *, after_s: float = 0.0) -> None:
     """Let go of the job, to be taken again in ``after_s`` seconds; costs no attempt."""
     free_at = timezone.now() + timedelta(seconds=after_s)
@@ -172,14 +201,16 @@ def failed(failure: failures.Failure) -> dict[str, object]:
         "status_detail": failure.detail(),
         "size_bytes": None,
         "duration_ms": None,
+        "sound": None,
     }
 
 
-def finish(job: Job) -> None:
+def finish(job: Job, *, is_analysed_next: bool = False) -> None:
     """End a job whose outputs are all final; the caller holds it, in a transaction.
 
     Its status, its outputs' and the notice rows are committed together. A playlist that has not
-    come to its end by now has lost an output.
+    come to its end by now has lost an output. Where ``is_analysed_next``, the caller goes on
+    holding it; otherwise an analysis that was asked for ends here too.
     """
     lost = failures.OUTPUT_OF_PLAYLIST_FAILED
     job.playlists = [
@@ -197,17 +228,21 @@ def finish(job: Job) -> None:
         playlists=job.playlists,
         finish_time_ms=now_ms(),
         progress=100 if is_good else job.progress,
-        lease_owner="",
-        lease_until=None,
+        **({} if is_analysed_next else _nothing_follows(job)),
     )
     notices.write(job, notices.COMPLETED if is_good else notices.ERROR)
     logger.info("job %s: Progressing -> %s", job.pk, status)
 
 
+def _nothing_follows(job: Job) -> dict[str, object]:
+    free = {"lease_owner": "", "lease_until": None}
+    return free | {"analysis": Job.NOT_ANALYSED} if job.awaits_analysis else free
+
+
 def next_due() -> datetime | None:
     """Return when the earliest lease runs out: then a job may have to be taken over."""
-    running = Job.objects.filter(status=Job.Status.PROGRESSING)
-    return running.aggregate(first=Min("lease_until"))["first"]
+    held = Job.objects.filter(lease_until__isnull=False)
+    return held.aggregate(first=Min("lease_until"))["first"]
 
 
 def now_ms() -> int:

@@ -47,13 +47,17 @@ def _escaped(text: str) -> str:
 
 
 def arguments(
-    sources: Sequence[tuple[Path, Sound]], tags: Path, recipes: Sequence[Recipe]
+    sources: Sequence[tuple[Path, Sound]],
+    tags: Path,
+    recipes: Sequence[Recipe],
+    further: Sequence[str] = (),
 ) -> list[str]:
     """Return the arguments of one FFmpeg that decodes each source once and makes all recipes.
 
     ``tags`` is the file of ``tag_file()``; nothing else of the sources but their first sound
     tracks travels. Several sources are joined in their order. Progress goes to stdout; at its end
-    the log (stderr) tells how many samples were decoded of each source.
+    the log (stderr) tells how many samples were decoded of each source. ``further`` are the
+    arguments of outputs that come after all others.
     """
     argv = [
         "-hide_banner", "-nostdin", "-loglevel", "level+verbose", "-nostats",
@@ -87,7 +91,7 @@ def arguments(
         argv += [*taken, "-map_metadata", "-1"]
         argv += ["-c:a", f"pcm_{sample_format}le", "-f", "hash", "-hash", "sha256"]
         argv.append(f"file:{path}")
-    return argv
+    return [*argv, *further]
 
 
 def _file(recipe: Recipe) -> list[str]:

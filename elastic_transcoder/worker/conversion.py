@@ -36,6 +36,12 @@ _DECODED = rf"{_OWN}\[verbose\] +Input stream #(\d+):\d+ \(audio\):.*\((\d+) sam
 _ENCODED = (
     rf"{_OWN}\[verbose\] +Output stream #(\d+):0 \(audio\): \d+ frames encoded \((\d+) samples\)"
 )
+# What the filter ebur128 says at its end.
+_LOUDNESS = (
+    r"^\[Parsed_ebur128_\d+ @ 0x[0-9a-f]+\] \[info\] Summary:\n\n"
+    r"  Integrated loudness:\n    I: +(-?[\d.]+) LUFS\n"
+    r"(?:[^\n]*\n){1,12}?  True peak:\n    Peak: +(-?[\d.]+|-inf) dBFS$"
+)
 _CHANGED_RATE = re.compile(rf"{_OWN}\[info\] Reconfiguring filter graph".encode())
 
 
@@ -62,6 +68,8 @@ class Outcome:
     # The decoder changed its mind about the rate: samples at one rate are not all of them.
     changed_rate: bool = False
     encoded_samples: dict[int, int] = field(default_factory=dict)  # by output, from 0
+    # Integrated, in LUFS, and the true peak in dBTP, where the filter ebur128 ran.
+    loudness: tuple[float, float] | None = None
     log: str = ""
 
 
@@ -178,8 +186,14 @@ class _Watch:
             decoded_samples={int(number): int(count) for number, count in decoded},
             changed_rate=self._changed_rate,
             encoded_samples={int(number): int(count) for number, count in encoded},
+            loudness=_loudness(log),
             log=cleaned(log, self._folder),
         )
+
+
+def _loudness(log: str) -> tuple[float, float] | None:
+    *_, found = [None, *re.finditer(_LOUDNESS, log, re.MULTILINE)]
+    return (float(found[1]), float(found[2])) if found else None
 
 
 def _ended(returncode: int, log: str) -> str:

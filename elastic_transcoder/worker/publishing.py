@@ -54,8 +54,13 @@ class Publisher:
         elif not self._proven[output.pk]:
             self._are_free(output, segments.first_keys(self._in_hand.job, output))
 
-    def publish(self, output: JobOutput, recipe: Recipe, facts: Measured) -> None:
-        """Record a result as proven, then put it at its final keys, then call it Complete."""
+    def publish(
+        self, output: JobOutput, recipe: Recipe, facts: Measured, sound: dict[str, Any]
+    ) -> None:
+        """Record a result as proven, then put it at its final keys, then call it Complete.
+
+        ``sound`` is the output's member Sound. The file stays where it is.
+        """
         has_been_proven = bool(self._proven[output.pk])
         try:
             cut = self._cut(output, recipe)
@@ -73,12 +78,12 @@ class Publisher:
             size_bytes=facts.size_bytes if cut is None else cut.size_bytes,
             duration_ms=facts.duration_ms,
             made=made,
+            sound=sound,
         )
         if cut is None:
             self._put_one(output, recipe)
         elif has_been_proven or self._are_free(output, cut.keys):
             self._put_all(output, cut)
-        recipe.path.unlink(missing_ok=True)
 
     def _cut(self, output: JobOutput, recipe: Recipe) -> segments.Segmented | None:
         if segments.is_one_object(output):
@@ -206,6 +211,18 @@ class Publisher:
         path.write_bytes(content)
         media_type = segments.MEDIA_TYPES[Path(name).suffix]
         return self._put_or_adopt(Piece(name, path, media_type), kept)
+
+    # --- The cover ------------------------------------------------------------------------------
+
+    def put_cover(self, key: str, picture: Path, media_type: str) -> Failure | None:
+        """Put the source's picture at ``key``, which has its prefix; return why that cannot be.
+
+        Raises Later of the store.
+        """
+        config, kms_key = self._pipeline.content_config, self._pipeline.aws_kms_key_arn
+        return self._put_or_adopt(
+            Piece(key, picture, media_type), keeping.kept(config, None, kms_key)
+        )
 
     # --- The bucket -----------------------------------------------------------------------------
 

@@ -59,6 +59,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         jobs.segments_are_of_some_seconds,
         jobs.artwork_is_usable,
         jobs.metadata_is_small,
+        jobs.tags_are_text,
         playlists.formats_are_supported,
         playlists.names_differ,
         playlists.keys_are_those_of_outputs,

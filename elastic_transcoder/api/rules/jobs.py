@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 
@@ -29,6 +30,8 @@ ARTWORK_WIDTH = (32, 4096)
 ARTWORK_HEIGHT = (32, 3072)
 SEGMENTED = ("ts", "fmp4")
 WITH_ALBUM_ART = ("flac", "mp3", "mp4")
+# Control characters, and what breaks lines and paragraphs.
+_NO_TEXT = ("Cc", "Zl", "Zp")
 # A message shows no more of a key.
 _SHOWN = 100
 
@@ -139,6 +142,12 @@ def metadata_is_small(params: Params) -> Iterator[str]:
             yield f"userMetadata pair '{shown}' may hold only 0-9, A-Z, a-z, space, _.:/=+-%@."
 
 
+def tags_are_text(params: Params) -> Iterator[str]:
+    for name, value in params.get("Tags", {}).items():
+        if any(unicodedata.category(letter) in _NO_TEXT for letter in value):
+            yield f"tags.{name} must not hold control characters."
+
+
 # --- When the presets are known ---------------------------------------------------------------
 
 
@@ -207,6 +216,8 @@ def _published(params: Params, outputs: list[OutputOrder]) -> Iterator[names.Pub
         yield names.of_output(f"{path}.key", f"{prefix}{key}", is_segmented, format_of.get(key))
     for path, playlist in items(params, "Playlists", "playlists"):
         yield names.of_playlist(f"{path}.name", prefix, playlist)
+    if cover := params.get("Analysis", {}).get("CoverKey"):
+        yield names.Published("analysis.coverKey", (f"{prefix}{cover}",))
 
 
 def _clips(params: Params) -> Iterator[tuple[str, Params]]:

@@ -72,6 +72,7 @@ def test_a_job_is_answered_whole_with_nulls_for_what_is_unset(call, pipeline_id)
         "Captions": None,
         "Encryption": None,
         "AppliedColorSpaceConversion": None,
+        "Sound": None,
     }
     submitted = job["Timing"]["SubmitTimeMillis"]
     assert job == {
@@ -86,6 +87,8 @@ def test_a_job_is_answered_whole_with_nulls_for_what_is_unset(call, pipeline_id)
         "Playlists": [],
         "Status": "Submitted",
         "Progress": 0,
+        "Tags": None,
+        "Analysis": None,
         "UserMetadata": {"rendition_order": "42"},
         "Timing": {
             "SubmitTimeMillis": submitted,
@@ -540,6 +543,62 @@ def test_a_job_that_breaks_a_rule_is_refused_with_the_members_name(
     assert (response.status_code, response.error) == (400, "ValidationException")
     assert message in response.members["message"]
     assert not Job.objects.exists()
+
+
+def test_tags_and_analysis_are_answered_as_they_were_asked(call, pipeline_id):
+    tags = {"title": "Zażółć 🎧" + "x" * 491, "artist": "", "track": "3/12"}
+    body = order(pipeline_id, Tags=tags, Analysis={"CoverKey": "cover"})
+    created = call("POST", "/jobs", body)
+    assert created.status_code == 201
+    assert_answer("CreateJob", created.members)
+    read = call("GET", f"/jobs/{created.members['Job']['Id']}")
+    for job in (created.members["Job"], read.members["Job"]):
+        assert (job["Tags"], job["Analysis"]) == (tags, {"CoverKey": "cover"})
+    job = Job.objects.get()
+    assert (job.tags, job.analysis_asked, job.analysis) == (tags, {"CoverKey": "cover"}, None)
+
+
+def test_an_analysis_without_members_is_asked_for_all_the_same(call, pipeline_id):
+    assert call("POST", "/jobs", order(pipeline_id, Analysis={})).members["Job"]["Analysis"] == {}
+    assert (
+        call("POST", "/jobs", order(pipeline_id, Analysis=None)).members["Job"]["Analysis"] is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("members", "sentence"),
+    [
+        ({"Tags": {"genre": "x"}}, "Value 'genre' at 'tags.key' failed"),
+        ({"Tags": {"title": "x" * 501}}, "length less than or equal to 500"),
+        ({"Tags": {"title": "a\nb"}}, "tags.title must not hold control characters."),
+        ({"Tags": {"album": "a\x7f"}}, "tags.album must not hold control characters."),
+        ({"Tags": {"artist": "a\u2028b"}}, "tags.artist must not hold control characters."),
+        ({"Tags": {"title": "a\x00"}}, "not NUL"),
+        ({"Analysis": {"CoverKey": ""}}, "at 'analysis.coverKey' failed"),
+        ({"Analysis": {"CoverKey": "k" * 256}}, "at 'analysis.coverKey' failed"),
+    ],
+)
+def test_bad_tags_and_cover_keys_are_refused(call, pipeline_id, members, sentence):
+    response = call("POST", "/jobs", order(pipeline_id, **members))
+    assert (response.status_code, response.headers["x-amzn-ErrorType"]) == (
+        400,
+        "ValidationException",
+    )
+    assert sentence in response.members["message"]
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("members", [{"Tags": ["x"]}, {"Tags": {"title": 7}}, {"Analysis": "x"}])
+def test_tags_and_analysis_of_another_type_are_refused(call, pipeline_id, members):
+    response = call("POST", "/jobs", order(pipeline_id, **members))
+    assert response.headers["x-amzn-ErrorType"] == "SerializationException"
+
+
+def test_a_cover_is_not_stored_where_a_result_goes(call, pipeline_id):
+    body = order(pipeline_id, Outputs=TWO_OUTPUTS, Analysis={"CoverKey": "interview.mp3"})
+    response = call("POST", "/jobs", body)
+    assert response.status_code == 400
+    assert "would both be stored as 'interview.mp3'" in response.members["message"]
 
 
 def test_metadata_at_its_limits_is_taken(call, pipeline_id):

@@ -531,8 +531,8 @@ def test_f27_a_result_that_differs_is_not_published(submit, tone, transcode, mon
     job = submit(tone("a.wav", "-ac", "2", seconds=3), WAV, MP4)
     arguments = attempt.command.arguments
 
-    def shortened(sources, tags, recipes):
-        argv = arguments(sources, tags, recipes)
+    def shortened(sources, tags, recipes, further):
+        argv = arguments(sources, tags, recipes, further)
         if recipes[-1].path.name == "result-2":
             at = argv.index(f"file:{recipes[-1].path}")
             argv[at:at] = ["-t", "1"]
