@@ -197,6 +197,8 @@ class RepeatForm(CallForm):
             ],
             "Playlists": [_without(one, "Status", "StatusDetail") for one in job.playlists],
             "UserMetadata": job.user_metadata,
+            "Tags": job.tags,
+            "Analysis": job.analysis_asked,
             **({"OutputKeyPrefix": prefix} if prefix else {}),
         }
 

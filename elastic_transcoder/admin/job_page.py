@@ -29,6 +29,7 @@ def context(job: Job, pipeline: Pipeline | None, notices: list[Notice]) -> dict[
         "timeline": _timeline(job, pipeline, notices),
         "inputs": [_input(one) for one in job.inputs],
         "outputs": [_output(job, one, names.get(one.preset_id)) for one in outputs],
+        "analysis": _analysis(job),
         "playlists": [_playlist(job, one) for one in job.playlists],
         "notices": [_notice(one) for one in notices],
         "log": job.log,
@@ -149,7 +150,55 @@ def _output(job: Job, output: JobOutput, preset_name: str | None) -> dict[str, A
         "detail": output.status_detail,
         "length": words.span(output.duration_ms),
         "size": words.size(output.size_bytes),
+        "made": _made(output.sound or {}),
     }
+
+
+def _made(sound: dict[str, Any]) -> str:
+    """Return what a result was found to be, held against its source."""
+    found = []
+    if sound.get("IsFaithful"):
+        found.append(_("every sample is the source's"))
+    if "Correlation" in sound:
+        found.append(_("correlation with the source %.4f") % sound["Correlation"])
+    if sound.get("LostTags"):
+        found.append(_("tags lost: %s") % ", ".join(sound["LostTags"]))
+    return "; ".join(found)
+
+
+def _analysis(job: Job) -> list[dict[str, Any]]:
+    """Return what was found of the source; nothing where nobody asked."""
+    if job.analysis_asked is None:
+        return []
+    found = job.analysis or {}
+    status = words.badge(found["Status"]) if found else _("Not over yet")
+    lines = [
+        (_("Status"), status),
+        (_("Sound"), _facts(found)),
+        (_("Loudness"), _measured(found.get("LoudnessLufs"), "LUFS")),
+        (_("True peak"), _measured(found.get("TruePeakDbtp"), "dBTP")),
+        (_("Cover"), found.get("CoverKey") or words.NOTHING),
+    ]
+    tags = sorted(found.get("Tags", {}).items())
+    return [{"label": label, "value": value} for label, value in [*lines, *tags]]
+
+
+def _facts(found: dict[str, Any]) -> str:
+    if "Codec" not in found:
+        return words.NOTHING
+    numbers = (
+        (found.get("SampleRateHz"), "Hz"),
+        (found.get("BitDepth"), "bit"),
+        (found.get("BitRateKbps"), "kbit/s"),
+    )
+    count = found["Channels"]
+    channels = ngettext("%d channel", "%d channels", count) % count
+    told = [f"{number} {unit}" for number, unit in numbers if number is not None]
+    return ", ".join([f"{found['Container']} {found['Codec']}", channels, *told])
+
+
+def _measured(value: float | None, unit: str) -> str:
+    return words.NOTHING if value is None else f"{value:.1f} {unit}"
 
 
 def _playlist(job: Job, members: dict[str, Any]) -> dict[str, Any]:

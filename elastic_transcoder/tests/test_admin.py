@@ -512,6 +512,42 @@ def test_the_page_of_a_job_tells_everything_in_words(operator, queue):
     assert "Error while decoding <stream> #0:0" in shown
 
 
+def test_the_page_of_a_job_tells_what_the_source_is(operator, queue):
+    found = {
+        "Status": "Complete",
+        "CoverKey": "results/0/cover",
+        "Container": "mp3",
+        "Codec": "mp3",
+        "SampleRateHz": 44100,
+        "Channels": 2,
+        "BitRateKbps": 192,
+        "Tags": {"title": "A <b>"},
+        "LoudnessLufs": -14.2,
+        "Waveform": "AAEC",
+    }
+    job = make_job(queue, "Complete", analysis_asked={}, analysis=found)
+    sound = {"IsFaithful": False, "Correlation": 0.9981, "LostTags": ["mood", "title"]}
+    make_output(job, key="a.mp3", status="Complete", sound=sound)
+    make_output(job, WAV, key="a.wav", status="Complete", sound={"IsFaithful": True})
+
+    shown = text_of(operator.get(f"{ADMIN}/job/{job.pk}/change/"))
+
+    assert "What the source is Status Complete" in shown
+    assert "Sound mp3 mp3, 2 channels, 44100 Hz, 192 kbit/s Loudness -14.2 LUFS" in shown
+    assert "Cover results/0/cover title A <b>" in shown
+    assert "correlation with the source 0.9981; tags lost: mood, title" in shown
+    assert "every sample is the source's" in shown
+    assert "AAEC" not in shown
+
+
+def test_the_page_of_a_job_says_that_its_analysis_goes_on(operator, queue):
+    job = make_job(queue, "Complete", analysis_asked={})
+    assert "Not over yet" in text_of(operator.get(f"{ADMIN}/job/{job.pk}/change/"))
+    other = make_job(queue, "Complete")
+    page = text_of(operator.get(f"{ADMIN}/job/{other.pk}/change/"))
+    assert "What the source is" not in page
+
+
 def test_times_are_those_of_the_site(operator, queue, settings):
     settings.TIME_ZONE = "Asia/Tokyo"
     job = make_job(queue, submit_time_ms=1_700_000_000_000)
@@ -622,6 +658,9 @@ def test_a_job_is_repeated_under_another_prefix(operator, queue):
         "Complete",
         inputs=[{"Key": "a.wav", "Container": "wav", "DetectedProperties": {"FileSize": 5}}],
         user_metadata={"order": "42"},
+        tags={"title": "Song"},
+        analysis_asked={"CoverKey": "cover"},
+        analysis={"Status": "Complete", "CoverKey": "results/0/cover"},
     )
     make_output(first, WAV, key="a.wav", options={"Rotate": "0"})
     make_output(first, key="a.mp3")
@@ -637,6 +676,8 @@ def test_a_job_is_repeated_under_another_prefix(operator, queue):
     assert second.output_key_prefix == offered
     assert second.inputs == [{"Key": "a.wav", "Container": "wav"}]
     assert second.user_metadata == {"order": "42"}
+    assert second.tags == {"title": "Song"}
+    assert (second.analysis_asked, second.analysis) == ({"CoverKey": "cover"}, None)
     assert (second.pipeline_id, second.status) == (queue.pk, "Submitted")
     values = second.outputs.values_list("key", "preset_id", "options")
     assert list(values) == [("a.wav", WAV, {"Rotate": "0"}), ("a.mp3", MP3, {})]
