@@ -413,6 +413,8 @@ def test_5_a_waiting_job_shows_every_member_null_or_an_empty_list_where_unset(ra
         "Playlists": [],
         "Status": "Submitted",
         "Progress": 0,
+        "Tags": None,
+        "Analysis": None,
         "UserMetadata": None,
         "Timing": {
             "SubmitTimeMillis": submitted,
