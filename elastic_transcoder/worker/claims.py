@@ -168,9 +168,11 @@ def _end_cut_off(job: Job) -> None:
 def end_left_analyses() -> None:
     """Give up the analysis of every final job whose worker is gone: it is not begun again."""
     left = _held_for_analysis().filter(lease_until__lt=timezone.now())
+    # SQLite would take its one write lock to change nothing.
+    if not left.exists():
+        return
     ended = left.update(analysis=Job.NOT_ANALYSED, lease_owner="", lease_until=None)
-    if ended:
-        logger.warning("%d analyses were cut off", ended)
+    logger.warning("%d analyses were cut off", ended)
 
 
 def _held_for_analysis() -> JobQuerySet:

@@ -1,7 +1,7 @@
 """The outline of a sound: the highest sample of each of at most 2,000 parts of equal length.
 
 FFmpeg finds them in the decode that the results are made from. Source: FFmpeg 9, filters
-asetnsamples, astats and ametadata.
+asetnsamples, astats, ametadata and aselect.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def arguments(sound: Sound, name: str) -> list[str]:
         f"asetnsamples=n={-(-max(1, samples) // MAX_POINTS)}:p=0",
         "astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level",
         f"ametadata=mode=print:key={_KEY}:file={name}",
+        "aselect=not(n)",  # encoding more than the first frame would cost half as much again
     ]
     return ["-map", "0:a:0", "-af", ",".join(filters), "-map_metadata", "-1", "-f", "null", "-"]
 

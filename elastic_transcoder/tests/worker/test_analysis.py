@@ -110,6 +110,7 @@ def test_facts_tags_waveform_and_loudness_are_those_of_the_source(submit, music,
         "Tags": {"title": "Töne", "genre": "Rock"},
     }
     assert (job.lease_owner, job.lease_until) == ("", None)
+    assert job.log == ""
 
 
 def loudness_by_hand(source):
@@ -409,7 +410,7 @@ def test_a_canceled_job_is_not_analysed(submit, music):
     assert job.analysis == {"Status": "Error", "CoverKey": ""}
 
 
-def test_k3_an_analysis_whose_worker_is_gone_ends_and_the_job_stays(submit, music):
+def test_an_analysis_whose_worker_is_gone_ends_and_the_job_stays(submit, music):
     job = submit(music("a.mp3", seconds=1), WAV, analysis_asked={})
     claim = claims.claim()
     claims.finish(claim.job, is_analysed_next=True)

@@ -135,6 +135,19 @@ def test_the_next_run_is_due_when_the_first_lease_ends(jobs):
     assert claims.next_due() == claim.job.lease_until
 
 
+def test_k16_leases_are_found_by_their_own_index(jobs):
+    jobs()
+    with CaptureQueriesContext(connection) as queries:
+        claims.end_left_analyses()
+        claims.next_due()
+    assert len(queries) == 2
+    for query in queries:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+            plan = " / ".join(row[-1] for row in cursor.fetchall())
+        assert "INDEX job_lease" in plan, (query["sql"], plan)
+
+
 def test_k16_claiming_looks_only_at_waiting_and_running_jobs(jobs):
     """Every query on the table of jobs searches an index; none walks over finished ones."""
     jobs()
