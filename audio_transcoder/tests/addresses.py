@@ -69,6 +69,7 @@ NOBODYS: dict[str, str] = {
     "number": "1",
     "token": "nonsense",
     "key": "nonsense",
+    "size": "nonsense",
     "uidb36": "zz",
 }
 

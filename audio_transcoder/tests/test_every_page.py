@@ -29,12 +29,14 @@ MOST_QUERIES = 10
 # Addresses that ask for no sign-in, and why.
 PUBLIC = {
     "landing": "the start page",
+    "messages:unsubscribe": "the link in the mail",
     "set_language": "visitors read too",
     "audio:put-part": "the address is signed",
     "audio:post-form": "the address is signed",
     "account_login": "the way in",
     "account_signup": "the way in",
     "account_logout": "nobody is signed out who is not in: it leads to the start page",
+    "account_deleted": "said to whoever has no account any more",
     "account_inactive": "said to whoever may not sign in",
     "account_email_verification_sent": "after signing up",
     "account_confirm_email": "the link in the mail",
