@@ -85,7 +85,7 @@
       const back = encodeURIComponent(location.pathname + location.search);
       warn(words.signedOut, { href: `${words.signInUrl}?next=${back}`, text: words.signIn });
     } else if (xhr.status === 404 && polls(elt)) {
-      if (!elt.matches("li")) warn(words.gone);
+      if (!elt.matches("li, tr")) warn(words.gone);
       elt.remove();
     } else if (polls(elt)) {
       wait(Number(xhr.getResponseHeader("Retry-After")));
