@@ -12,7 +12,7 @@ from django.contrib.auth.models import AbstractUser
 from django.utils.translation import gettext_lazy as _
 
 from audio_transcoder import names
-from audio_transcoder.models import Profile
+from transcode_messages.models import Preferences
 
 
 class SignInForm(LoginForm):
@@ -51,8 +51,7 @@ class ProfileForm(forms.Form):
         """Keep both with ``person``."""
         person.first_name = self.cleaned_data["display_name"]
         person.save(update_fields=["first_name"])
-        language = self.cleaned_data["language"]
-        Profile.objects.update_or_create(person=person, defaults={"language": language})
+        Preferences.objects.remember_language(person, self.cleaned_data["language"])
 
 
 class DeleteAccountForm(forms.Form):

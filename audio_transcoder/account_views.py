@@ -6,6 +6,7 @@ from allauth.account.models import EmailAddress
 from allauth.core import ratelimit
 from allauth.core.ratelimit import respond_429
 from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import get_user_model, logout
 from django.core.signing import BadSignature, Signer
@@ -15,14 +16,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.i18n import LANGUAGE_QUERY_PARAMETER, set_language
 
 from audio_transcoder import account_sessions, accounts, removal
 from audio_transcoder.access import not_signed_in, signed_in
 from audio_transcoder.account_forms import DeleteAccountForm, ProfileForm
-from audio_transcoder.models import Profile, StorageAccount, TranscodeJob, Upload
+from audio_transcoder.models import StorageAccount, TranscodeJob, Upload
 from audio_transcoder.quotas import quotas_of
-from transcode_messages.models import Message
+from transcode_messages.languages import chosen_by
+from transcode_messages.models import Message, Preferences
 
 
 @never_cache
@@ -34,7 +37,7 @@ def profile(request: HttpRequest) -> HttpResponse:
         return _change_profile(request)
     initial = {
         "display_name": request.user.first_name,
-        "language": Profile.objects.language_of(request.user),
+        "language": chosen_by(request.user),
     }
     return _profile_page(request, ProfileForm(initial=initial))
 
@@ -61,6 +64,15 @@ def _profile_page(request: HttpRequest, form: ProfileForm, status: int = 200) ->
         "has_second_factor": is_mfa_enabled(request.user),
     }
     return render(request, "account/profile.html", context, status=status)
+
+
+@require_POST
+def choose_language(request: HttpRequest) -> HttpResponse:
+    """Django's ``set_language``, which also remembers the choice of whoever is signed in."""
+    language = request.POST.get(LANGUAGE_QUERY_PARAMETER)
+    if request.user.is_authenticated and language in dict(settings.LANGUAGES):
+        Preferences.objects.remember_language(request.user, language)
+    return set_language(request)
 
 
 @never_cache

@@ -23,7 +23,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language
 
-from audio_transcoder.models import Profile
+from transcode_messages.languages import chosen_by
 from transcode_messages.models import Preferences
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class AccountAdapter(DefaultAccountAdapter):
         """Return the answer to a sign-in; the browser then speaks the person's language."""
         response = super().post_login(request, user, **options)
         end_sessions_beyond(MOST_SESSIONS, user)
-        language = Profile.objects.language_of(user)
+        language = chosen_by(user)
         if language:
             speak(response, language)
         return response

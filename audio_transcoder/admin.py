@@ -19,7 +19,6 @@ from audio_transcoder.models import (
     DeletedJob,
     Deletion,
     IntakeObject,
-    Profile,
     ReceivedNotice,
     Rendition,
     StorageAccount,
@@ -213,15 +212,6 @@ class IntakeObjectAdmin(RowsWrittenByUs):
     list_display = ["key", "owner_name", "state", "reason", "size_bytes", "received_at"]
     list_filter = ["state", "reason", "received_at"]
     search_fields = ["key", "owner_name", "code"]
-    show_full_result_count = False
-
-
-@admin.register(Profile)
-class ProfileAdmin(RowsWrittenByUs):
-    list_display = ["person", "language"]
-    list_select_related = ["person"]
-    list_filter = ["language"]
-    search_fields = ["person__username", "person__email"]
     show_full_result_count = False
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
-from django.views.decorators.http import require_POST
-from django.views.i18n import set_language
 
 from audio_transcoder import account_views, upload_views
 from audio_transcoder.health import health
@@ -64,7 +62,7 @@ urlpatterns = [
     path("accounts/delete/", account_views.delete, name="account_delete"),
     path("accounts/deleted/", account_views.deleted, name="account_deleted"),
     path("accounts/", include("allauth.urls")),
-    path("language/", require_POST(set_language), name="set_language"),
+    path("language/", account_views.choose_language, name="set_language"),
     path("admin/", admin.site.urls),
     # Machines call these.
     path("transcode-complete/", transcode_complete, name="transcode-complete"),

@@ -29,7 +29,7 @@ class PreferencesForm(forms.ModelForm):
         }
 
     def save(self, commit: bool = True) -> Preferences:
-        """Also remember the language of the page, for what is written to this person."""
-        self.instance.language = get_language() or ""
+        """Also remember the language of the page, unless the person chose one."""
+        self.instance.language = self.instance.language or get_language() or ""
         self.instance.plan_daily()
         return super().save(commit)

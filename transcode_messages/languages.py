@@ -12,12 +12,17 @@ from django.utils import translation
 from transcode_messages.models import Preferences
 
 
-def language_of(user: AbstractBaseUser) -> str:
-    """Return the language that this person uses, or the site's when it is not known."""
+def chosen_by(user: AbstractBaseUser) -> str:
+    """Return the code of the language that this person chose; empty: none, or one that went."""
     try:
         return translation.get_supported_language_variant(Preferences.objects.of(user).language)
     except LookupError:
-        return settings.LANGUAGE_CODE
+        return ""
+
+
+def language_of(user: AbstractBaseUser) -> str:
+    """Return the language that this person uses, or the site's when it is not known."""
+    return chosen_by(user) or settings.LANGUAGE_CODE
 
 
 @contextmanager

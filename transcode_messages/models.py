@@ -146,7 +146,10 @@ class PreferencesQuerySet(models.QuerySet["Preferences"]):
         return self.filter(user=user).first() or Preferences(user=user)
 
     def remember_language(self, user: AbstractBaseUser, language: str) -> None:
-        """Let messages and e-mails to this person be in ``language``, e.g. ``"pl"``."""
+        """Speak ``language`` to this person, e.g. ``"pl"``: in messages and e-mails, after sign-in.
+
+        Empty: pages as the browser asks, all else in the site's.
+        """
         self.update_or_create(user=user, defaults={"language": language[:16]})
 
     def with_daily_due(self, now: datetime) -> PreferencesQuerySet:
@@ -170,7 +173,7 @@ class Preferences(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="message_preferences"
     )
     code = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
-    language = models.CharField(max_length=16, blank=True)  # empty: the site's
+    language = models.CharField(max_length=16, blank=True)  # empty: nothing chosen
     email_when_ready = models.BooleanField(_("When a file is ready"), default=False)
     email_when_failed = models.BooleanField(
         _("When a file could not be converted, or not be kept"), default=True

@@ -6,14 +6,12 @@ from audio_transcoder.models.deletions import DeletedJob, Deletion
 from audio_transcoder.models.files import AudioFile, Waveform, source_name
 from audio_transcoder.models.jobs import Rendition, TranscodeJob
 from audio_transcoder.models.notices import ReceivedNotice
-from audio_transcoder.models.profiles import Profile
 
 __all__ = [
     "AudioFile",
     "DeletedJob",
     "Deletion",
     "IntakeObject",
-    "Profile",
     "ReceivedNotice",
     "Rendition",
     "StorageAccount",

@@ -25,11 +25,12 @@ from django.test import Client
 from django.utils import timezone
 
 from audio_transcoder import account_sessions, accounts, removal, uploads
-from audio_transcoder.models import AudioFile, DeletedJob, Deletion, Profile, TranscodeJob, Upload
+from audio_transcoder.models import AudioFile, DeletedJob, Deletion, TranscodeJob, Upload
 from audio_transcoder.tests.conftest import notice_for
 from audio_transcoder.tests.factories import make_file, make_job, make_person
 from sound.probe import probe
-from transcode_messages.models import Message
+from transcode_messages.languages import chosen_by, language_of
+from transcode_messages.models import Message, Preferences
 
 pytestmark = pytest.mark.django_db
 
@@ -89,7 +90,7 @@ def test_a_profile_refuses_what_it_cannot_keep_beside_the_field(ada, wrong):
     assert answer.status_code == 422
     assert f'aria-describedby="id_{next(iter(wrong))}' in answer.text
     assert 'aria-invalid="true"' in answer.text
-    assert not Profile.objects.exists()
+    assert not Preferences.objects.exists()
 
 
 def test_a_name_that_grows_when_it_is_written_as_one_should_is_cut(ada):
@@ -98,9 +99,20 @@ def test_a_name_that_grows_when_it_is_written_as_one_should_is_cut(ada):
     assert len(ada.first_name) == 150
 
 
+def test_whoever_is_signed_in_chooses_in_the_footer_for_everywhere(ada):
+    sign_in().post("/language/", {"language": "pl", "next": "/accounts/"})
+    assert language_of(ada) == "pl"
+    page = sign_in().get("/accounts/").text  # another browser
+    assert 'lang="pl"' in page
+    assert '<option value="pl" selected>' in page
+    sign_in().post("/language/", {"language": "tlh"})
+    Client().post("/language/", {"language": "es"})
+    assert language_of(ada) == "pl"
+
+
 def test_a_language_that_is_offered_no_more_is_none(ada):
-    Profile.objects.create(person=ada, language="tlh")
-    assert Profile.objects.language_of(ada) == ""
+    Preferences.objects.remember_language(ada, "tlh")
+    assert chosen_by(ada) == ""
     assert 'lang="en"' in sign_in().get("/accounts/").text
 
 

@@ -121,6 +121,6 @@ def test_the_files_of_an_older_version_get_theirs_from_the_migration(statuses, s
         Rendition.objects.filter(job=job).update(status=status)
         TranscodeJob.objects.filter(pk=job.pk).update(status=status)
     AudioFile.objects.update(kept_state="waiting")
-    migration = importlib.import_module("audio_transcoder.migrations.0013_fill_kept_state")
+    migration = importlib.import_module("audio_transcoder.migrations.0012_fill_kept_state")
     migration.fill(apps, None)
     assert kept(audio_file) == state

@@ -51,6 +51,12 @@ def test_what_is_chosen_is_kept_with_the_language_of_the_page(signed_in, ana):
     assert timedelta() < chosen.next_daily_at - timezone.now() <= timedelta(days=1)
 
 
+def test_a_language_that_was_chosen_is_not_changed_by_the_one_of_the_page(signed_in, ana):
+    Preferences.objects.remember_language(ana, "es")
+    signed_in.post(PAGE, {}, headers={"Accept-Language": "pl"})
+    assert Preferences.objects.of(ana).language == "es"
+
+
 def test_w3_saving_twice_gives_the_same_answer_and_keeps_the_time_of_the_daily_email(
     signed_in, ana
 ):

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audio_transcoder", "0011_profile"),
+        ("audio_transcoder", "0010_facts"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -48,6 +48,6 @@ def fill(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audio_transcoder", "0012_kept_state")]
+    dependencies = [("audio_transcoder", "0011_kept_state")]
 
     operations = [migrations.RunPython(fill, migrations.RunPython.noop)]
