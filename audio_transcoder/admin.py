@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -202,7 +203,8 @@ class StorageAccountAdmin(RowsWrittenByUs):
     @admin.display(description=_("estimate for a month"), ordering="total_bytes")
     def monthly_cost(self, account: StorageAccount) -> str:
         cost = account.total_bytes / 1024**3 * settings.STORAGE_PRICE_PER_GIB
-        return f"{cost:,.2f} {settings.STORAGE_CURRENCY}"
+        amount = number_format(round(cost, 2), 2, force_grouping=True)
+        return f"{amount} {settings.STORAGE_CURRENCY}"
 
 
 @admin.register(IntakeObject)

@@ -3,6 +3,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from transcode_messages.models import Email, Message, Preferences
 
@@ -34,10 +36,11 @@ class MessageAdmin(admin.ModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    @admin.action(description="Mark as read")
+    @admin.action(description=_("Mark as read"))
     def mark_read(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
         count = queryset.mark_read()
-        self.message_user(request, f"{count} marked as read.")
+        text = ngettext("%d message marked as read.", "%d messages marked as read.", count)
+        self.message_user(request, text % count)
 
 
 @admin.register(Email)

@@ -160,7 +160,7 @@ def _made(sound: dict[str, Any]) -> str:
     if sound.get("IsFaithful"):
         found.append(_("every sample is the source's"))
     if "Correlation" in sound:
-        found.append(_("correlation with the source %.4f") % sound["Correlation"])
+        found.append(_("correlation with the source %s") % words.number(sound["Correlation"], 4))
     if sound.get("LostTags"):
         found.append(_("tags lost: %s") % ", ".join(sound["LostTags"]))
     return "; ".join(found)
@@ -198,7 +198,7 @@ def _facts(found: dict[str, Any]) -> str:
 
 
 def _measured(value: float | None, unit: str) -> str:
-    return words.NOTHING if value is None else f"{value:.1f} {unit}"
+    return words.NOTHING if value is None else f"{words.number(value, 1)} {unit}"
 
 
 def _playlist(job: Job, members: dict[str, Any]) -> dict[str, Any]:

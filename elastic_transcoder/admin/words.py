@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from sns.deliver import HIDDEN
 
@@ -26,30 +28,30 @@ CODECS = {
 }
 # Job errors. Source: Elastic Transcoder developer guide, "Error codes returned during processing".
 ERRORS = {
-    1000: "a value proved invalid",
-    1001: "an output of the playlist failed",
-    2000: "the role cannot be used",
-    3000: "the store failed",
-    3001: "the input is not there",
-    3002: "the output is there already",
-    3003: "the input may not be read",
-    3004: "the output may not be written",
-    3005: "the bucket is not there",
-    4000: "the input is no sound file",
-    4002: "too long or too large",
-    4006: "this kind of input cannot be converted",
-    4007: "the input is damaged",
-    4008: "preset and input do not match",
-    4009: "too many pictures",
-    4010: "a picture could not be read",
-    4011: "a picture in the input could not be read",
-    4012: "a picture is too large",
-    4013: "a picture in the input is too large",
-    4014: "the clip starts after the end",
-    4015: "segments do not line up",
-    4022: "the inputs together are too large",
-    4026: "some inputs have sound, some have not",
-    9999: "a failure of the transcoder",
+    1000: gettext_lazy("a value proved invalid"),
+    1001: gettext_lazy("an output of the playlist failed"),
+    2000: gettext_lazy("the role cannot be used"),
+    3000: gettext_lazy("the store failed"),
+    3001: gettext_lazy("the input is not there"),
+    3002: gettext_lazy("the output is there already"),
+    3003: gettext_lazy("the input may not be read"),
+    3004: gettext_lazy("the output may not be written"),
+    3005: gettext_lazy("the bucket is not there"),
+    4000: gettext_lazy("the input is no sound file"),
+    4002: gettext_lazy("too long or too large"),
+    4006: gettext_lazy("this kind of input cannot be converted"),
+    4007: gettext_lazy("the input is damaged"),
+    4008: gettext_lazy("preset and input do not match"),
+    4009: gettext_lazy("too many pictures"),
+    4010: gettext_lazy("a picture could not be read"),
+    4011: gettext_lazy("a picture in the input could not be read"),
+    4012: gettext_lazy("a picture is too large"),
+    4013: gettext_lazy("a picture in the input is too large"),
+    4014: gettext_lazy("the clip starts after the end"),
+    4015: gettext_lazy("segments do not line up"),
+    4022: gettext_lazy("the inputs together are too large"),
+    4026: gettext_lazy("some inputs have sound, some have not"),
+    9999: gettext_lazy("a failure of the transcoder"),
 }
 
 
@@ -85,7 +87,7 @@ def span(length_ms: int | None) -> str:
     if length_ms is None:
         return NOTHING
     if length_ms < 10_000:
-        return _("%s s") % f"{max(length_ms, 0) / 1000:.1f}"
+        return _("%s s") % number(max(length_ms, 0) / 1000, 1)
     seconds = round(length_ms / 1000)
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if days:
@@ -95,6 +97,11 @@ def span(length_ms: int | None) -> str:
     if minutes:
         return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": seconds % 60}
     return _("%s s") % seconds
+
+
+def number(value: float, places: int) -> str:
+    """Return ``value``, rounded; Django would cut it off."""
+    return number_format(Decimal(f"{value:.{places}f}"), places)
 
 
 def size(size_bytes: int | None) -> str:
@@ -107,7 +114,7 @@ def badge(status: str) -> SafeString:
 
 
 def error(code: int) -> str:
-    return f"{code}: {_(ERRORS[code])}" if code in ERRORS else str(code)
+    return f"{code}: {ERRORS[code]}" if code in ERRORS else str(code)
 
 
 # --- Sound --------------------------------------------------------------------------------------
@@ -125,7 +132,9 @@ def sample_rate(audio: dict[str, Any]) -> str:
     rate = audio.get("SampleRate", "")
     if rate == "auto":
         return _("as the input")
-    return f"{int(rate) / 1000:g} kHz" if rate.isdecimal() else NOTHING
+    if not rate.isdecimal():
+        return NOTHING
+    return f"{number_format(Decimal(f'{int(rate) / 1000:g}'))} kHz"
 
 
 def channels(audio: dict[str, Any]) -> str:
