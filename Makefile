@@ -4,12 +4,13 @@
 # make test-s3     only the tests on a real S3 server, which it installs (Debian, Ubuntu), starts and ends
 # make bench       measures what we promise in numbers; ARGS="create-job list" for some of it
 # make check       style, formatting, migrations
+# make translations  collects the words of the pages into locale/ and says what is not translated
 # make old-clients sets up the boto3 and awscli that the tests of old clients run
 # make lock        writes constraints.txt anew from the direct requirements
 
 PYTHON ?= python3
 .DEFAULT_GOAL := run
-.PHONY: run transcoder test test-s3 bench check lock venv packages chromium radosgw azurite old-clients
+.PHONY: run transcoder test test-s3 bench check translations lock venv packages chromium radosgw azurite old-clients
 
 # Each of these prints nothing, or one line that says what to do; $(call stop_at,…) prints that line
 # and stops.
@@ -50,6 +51,10 @@ check: venv
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	DATA_DIR="$$(mktemp -d)" ENV_FILE= .venv/bin/python manage.py makemigrations --check --dry-run
+
+translations: venv
+	@DATA_DIR="$$(mktemp -d)" ENV_FILE= .venv/bin/python manage.py shell --verbosity 0 \
+		--command "from tests import translations; translations.write()"
 
 lock: venv
 	.venv/bin/python -m venv --clear .venv/lock

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.conf import settings
 from django.test import Client
+
+from audio_transcoder.tests.factories import make_file
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +38,26 @@ def test_there_are_english_polish_and_spanish_by_their_own_names(client):
 def test_a_browsers_wish_is_met_where_it_can_be(client, wish, code):
     answer = client.get("/", headers={"Accept-Language": wish})
     assert (language_of(answer), marked(answer)) == (code, [code])
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [("en", "Sign in"), ("pl", "Zaloguj się"), ("es", "Iniciar sesión")]
+)
+def test_a_page_says_which_language_it_is_in_and_that_it_depends_on_the_wish(client, code, said):
+    answer = client.get("/", headers={"Accept-Language": code})
+    assert f">{said}</a>" in answer.text
+    assert answer["Content-Language"] == code
+    assert {"accept-language", "cookie"} <= set(answer["Vary"].lower().split(", "))
+
+
+@pytest.mark.parametrize(("code", "size"), [("en", "1.5 MB"), ("pl", "1,5 MB"), ("es", "1,5 MB")])
+def test_dates_and_sizes_are_written_as_the_reader_does(signed_in, person, code, size):
+    moment = datetime(2026, 5, 2, tzinfo=UTC)
+    make_file(person, size_bytes=1024 * 1536, created_at=moment)
+    page = signed_in.get("/audio/", headers={"Accept-Language": code}).text.replace("\xa0", " ")
+    dates = {"en": "May 2, 2026", "pl": "2 maja 2026", "es": "2 de mayo de 2026"}
+    assert size in page
+    assert dates[code] in page
 
 
 @pytest.mark.parametrize("code", CODES)

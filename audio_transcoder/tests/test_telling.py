@@ -125,22 +125,20 @@ def test_signing_up_remembers_the_language_of_the_page(client, settings):
     assert language_of(get_user_model().objects.get(username="zofia")) == "pl"
 
 
-def test_a_message_is_told_in_the_language_of_its_reader(person, monkeypatch):
-    Preferences.objects.remember_language(person, "pl")
-    spoken = []
-    plain = TranscodeJob._bad_news
-
-    def listening(self) -> str:
-        spoken.append(translation.get_language())
-        return plain(self)
-
-    monkeypatch.setattr(TranscodeJob, "_bad_news", listening)
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "Your file Interview could not be converted to WAV, FLAC. Something went wrong"),
+     ("pl", "Nie udało się przekonwertować pliku Interview na WAV, FLAC. Coś poszło nie tak"),
+     ("es", "Tu archivo Interview no se pudo convertir a WAV, FLAC. Algo falló por nuestra")],
+)  # fmt: skip
+def test_a_message_is_told_in_the_language_of_its_reader(person, language, said):
+    Preferences.objects.remember_language(person, language)
 
     with translation.override("de"):
-        fail(make_job(make_file(person)))
+        message = fail(make_job(make_file(person)))
         assert translation.get_language() == "de"
 
-    assert spoken == ["pl"]
+    assert message.text.startswith(said)
 
 
 # --- E-mail ---------------------------------------------------------------------------------

@@ -75,7 +75,9 @@ def test_links_are_absolute(with_address, tell, settings):
     assert headers["Message-ID"] == f"<{Email.objects.get().code}@audio.example.org>"
 
 
-@pytest.mark.parametrize(("language", "spoken"), [("es-mx", "es"), ("de", "en"), ("xx", "en"), ("", "en")])
+@pytest.mark.parametrize(
+    ("language", "spoken"), [("es-mx", "es"), ("de", "en"), ("xx", "en"), ("", "en")]
+)
 def test_a_letter_is_in_the_language_of_its_reader(with_address, tell, language, spoken):
     Preferences.objects.remember_language(with_address, language)
 

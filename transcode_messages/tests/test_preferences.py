@@ -45,7 +45,7 @@ def test_what_is_chosen_is_kept_with_the_language_of_the_page(signed_in, ana):
     assert (response.status_code, response.url) == (302, PAGE)
     page = signed_in.get(PAGE).text
     assert checked(page) == set(wishes)
-    assert "Saved." in page
+    assert "Zapisano." in page
     chosen = ana.message_preferences
     assert chosen.language == "pl"
     assert timedelta() < chosen.next_daily_at - timezone.now() <= timedelta(days=1)
