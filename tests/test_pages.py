@@ -23,11 +23,13 @@ from audio_transcoder.tests.addresses import NOBODYS, fill, routes
 from tests import screenshots
 from tests.conftest import IMPATIENT
 from tests.system import ROOT, Person, System, wait_for
+from tests.translations import LANGUAGES
 
 pytestmark = pytest.mark.browser
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 THEMES = ("light", "dark")
 WIDTHS = (375, 1280)
 ERRORS = ("400", "403", "403_csrf", "404", "413", "429", "500", "503")
@@ -160,9 +162,7 @@ class Eyes:
         return list(self.problems)
 
     def _found(self) -> list[str]:
-        wide = self.page.evaluate(
-            "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
+        wide = self.page.evaluate(SIDEWAYS)
         violations = self.page.evaluate(
             """async tags => (await axe.run(document, {
                 runOnly: {type: "tag", values: tags}, resultTypes: ["violations"],
@@ -173,9 +173,9 @@ class Eyes:
         return [*violations, *([f"scrolls sideways by {wide} px"] if wide > 0 else [])]
 
 
-def _context(browser: Browser) -> BrowserContext:
+def _context(browser: Browser, **options: object) -> BrowserContext:
     assert AXE.is_file(), "there is no axe-core: `make packages` (npm ci) installs it"
-    context = browser.new_context(reduced_motion="reduce")
+    context = browser.new_context(reduced_motion="reduce", **options)
     context.add_init_script(path=AXE)  # so it runs whatever the page's own policy says
     return context
 
@@ -183,12 +183,7 @@ def _context(browser: Browser) -> BrowserContext:
 @pytest.fixture(scope="module")
 def of_a_person(browser: Browser, site: Site) -> Iterator[Eyes]:
     context = _context(browser)
-    context.add_cookies(
-        [
-            {"name": cookie.name, "value": cookie.value, "url": site.system.url}
-            for cookie in site.person.session.cookies
-        ]
-    )
+    context.add_cookies(_session_of(site.person, site))
     yield Eyes(context)
     context.close()
 
@@ -233,6 +228,37 @@ def look_at(site: Site, who: Person, eyes: Eyes, name: str, whose: str) -> list[
             problems += [f"{address}: {problem}" for problem in found]
             site.seen.add(f"{whose} {name}")
     return problems
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_fits_a_phone_in_every_language(site: Site, browser: Browser, language: str):
+    """Words are longer elsewhere. The browser's wish is met."""
+    problems, seen = [], 0
+    for who in (site.person, site.visitor):
+        context = _context(browser, locale=language, viewport={"width": WIDTHS[0], "height": 800})
+        context.add_cookies(_session_of(who, site))
+        page = context.new_page()
+        for name, address in ((route, one) for route in NAMED for one in site.addresses(route)):
+            if address == site.reset_link or is_page(who, address):
+                page.goto(site.system.url + address, wait_until="load")
+                screenshots.keep(page, f"{language}-{who.name}-{file_name(name, seen)}")
+                if wide := page.evaluate(SIDEWAYS):
+                    problems.append(f"{address} scrolls sideways by {wide} px")
+                if page.locator("html").get_attribute("lang") != language:
+                    problems.append(f"{address} is in another language")
+                seen += 1
+        context.close()
+    assert problems == []
+    assert seen > len(NAMED) / 2
+
+
+def _session_of(who: Person, site: Site) -> list[dict]:
+    """Return the cookies of a person but the one that says which language they chose."""
+    return [
+        {"name": cookie.name, "value": cookie.value, "url": site.system.url}
+        for cookie in who.session.cookies
+        if cookie.name != "django_language"
+    ]
 
 
 @pytest.mark.parametrize("name", ERRORS)
