@@ -95,7 +95,7 @@ def _pace(engine: str) -> float | None:
         started_at__isnull=False,
         finished_at__isnull=False,
     ).select_related("audio_file")
-    last = [job for job in done.order_by("-pk")[:LAST_JOBS] if sound_ms(job)]
+    last = [job for job in done.order_by("-finished_at")[:LAST_JOBS] if sound_ms(job)]
     took_s = sum((job.finished_at - job.started_at).total_seconds() for job in last)
     return sum(sound_ms(job) for job in last) / 1000 / took_s if took_s > 0 else None
 

@@ -123,6 +123,8 @@ class TranscodeJob(models.Model):
             models.Index(fields=["status", "next_step_at"], name="transcode_job_due"),
             # A notice without our own id names the engine's.
             models.Index(fields=["engine_id"], name="transcode_job_engine_id"),
+            # The dashboard: what ended how, in a time. A forecast: the jobs that ended last.
+            models.Index(fields=["status", "finished_at"], name="transcode_job_ended"),
         ]
 
     def __str__(self) -> str:
@@ -387,7 +389,9 @@ class Rendition(models.Model):
         ]
         indexes = [
             # Notices name results by key.
-            models.Index(fields=["file"], name="rendition_file")
+            models.Index(fields=["file"], name="rendition_file"),
+            # Operators ask who keeps how much: the index alone tells.
+            models.Index(fields=["audio_file", "size_bytes"], name="rendition_size"),
         ]
 
     def __str__(self) -> str:
