@@ -8,7 +8,7 @@ from django.urls import include, path
 
 from audio_transcoder import account_views, upload_views
 from audio_transcoder.health import health
-from audio_transcoder.views import labels, library, media, one_file, several
+from audio_transcoder.views import dashboard, labels, library, media, one_file, several
 from audio_transcoder.views.upload_form import UploadAudioFileView
 from audio_transcoder.webhook import transcode_complete
 
@@ -63,6 +63,8 @@ urlpatterns = [
     path("accounts/deleted/", account_views.deleted, name="account_deleted"),
     path("accounts/", include("allauth.urls")),
     path("language/", account_views.choose_language, name="set_language"),
+    path("language/", require_POST(set_language), name="set_language"),
+    path("admin/dashboard/", admin.site.admin_view(dashboard.page), name="dashboard"),
     path("admin/", admin.site.urls),
     # Machines call these.
     path("transcode-complete/", transcode_complete, name="transcode-complete"),

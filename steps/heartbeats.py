@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -100,9 +101,14 @@ def _remove() -> None:
 
 def alive() -> set[str]:
     """Return the kinds of process of which one at least is alive. Raises DatabaseError."""
+    return set(count_alive())
+
+
+def count_alive() -> Counter[str]:
+    """Return how many processes of each kind are alive. Raises DatabaseError."""
     from steps.models import Heartbeat
 
     now = timezone.now()
     # A clock that was set back leaves rows in the future; they say nothing.
     recent = Heartbeat.objects.filter(at__gt=now - ALIVE_FOR, at__lt=now + ALIVE_FOR)
-    return set(recent.values_list("kind", flat=True))
+    return Counter(recent.values_list("kind", flat=True))

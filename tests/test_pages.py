@@ -195,6 +195,18 @@ def of_a_visitor(browser: Browser, site: Site) -> Iterator[Eyes]:
     context.close()
 
 
+@pytest.fixture(scope="module")
+def of_an_operator(browser: Browser, site: Site) -> Iterator[Eyes]:
+    admin = Person(site.system, "admin")
+    admin.password = site.system.secrets()["ADMIN_PASSWORD"]
+    admin.get("/accounts/login/")
+    admin.sign_in()
+    context = _context(browser)
+    context.add_cookies(_session_of(admin, site))
+    yield Eyes(context)
+    context.close()
+
+
 def is_page(person: Person, address: str) -> bool:
     """Return whether a GET is answered with a whole page, not with a redirect or a part of one."""
     answer = person.get(address, allow_redirects=False)
@@ -259,6 +271,13 @@ def _session_of(who: Person, site: Site) -> list[dict]:
         for cookie in who.session.cookies
         if cookie.name != "django_language"
     ]
+
+
+def test_the_operators_dashboard_is_for_everyone(site: Site, of_an_operator: Eyes):
+    for span in ("24h", "30d"):
+        url = f"{site.system.url}/admin/dashboard/?range={span}"
+        assert of_an_operator.look(url, f"operator-dashboard-{span}") == []
+    assert of_an_operator.page.get_by_role("heading", name="What needs attention").is_visible()
 
 
 @pytest.mark.parametrize("name", ERRORS)
