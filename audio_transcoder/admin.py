@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin
 from django.db import transaction
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Field, QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
 from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from audio_transcoder import direct_uploads, removal
+from audio_transcoder import dashboard, direct_uploads, removal
 from audio_transcoder.models import (
     AudioFile,
     DeletedJob,
@@ -26,6 +28,7 @@ from audio_transcoder.models import (
     TranscodeJob,
     Upload,
 )
+from audio_transcoder.templatetags.dashboard_display import money
 
 User = get_user_model()
 
@@ -33,11 +36,27 @@ User = get_user_model()
 class RowsWrittenByUs(admin.ModelAdmin):
     """Rows that only the program makes: to be looked at, not typed in."""
 
+    class Media:
+        css = {"all": ["css/console.css", "css/dashboard.css"]}
+
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
+
+
+class ReasonFilter(admin.AllValuesFieldListFilter):
+    """The reasons that rows have; to have none is no choice."""
+
+    def __init__(self, field: Field, *args: object, **kwargs: object) -> None:
+        super().__init__(field, *args, **kwargs)
+        self.lookup_choices = self.lookup_choices.exclude(**{field.name: ""})
+
+
+def badge(look: str, words: str) -> SafeString:
+    """Return a state as lists show it; for the looks see ``static/css/console.css``."""
+    return format_html('<span class="state state-{}">{}</span>', look, words)
 
 
 class RenditionInline(admin.TabularInline):
@@ -80,11 +99,10 @@ class AudioFileAdmin(admin.ModelAdmin):
 @admin.register(TranscodeJob)
 class TranscodeJobAdmin(RowsWrittenByUs):
     list_display = [
-        "code", "audio_file", "status", "progress", "reason", "engine", "engine_id", "created_at",
-        "finished_at",
+        "audio_file", "state", "percent", "reason", "engine", "created_at", "finished_at",
     ]  # fmt: skip
     list_select_related = ["audio_file"]
-    list_filter = ["status", "reason", "engine", "created_at"]
+    list_filter = ["status", ("reason", ReasonFilter), "engine", "created_at", "finished_at"]
     search_fields = ["code", "engine_id", "audio_file__name", "audio_file__owner__username"]
     inlines = [RenditionInline]
     actions = ["retry", "cancel"]
@@ -92,6 +110,14 @@ class TranscodeJobAdmin(RowsWrittenByUs):
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
+
+    @admin.display(description=_("status"), ordering="status")
+    def state(self, job: TranscodeJob) -> SafeString:
+        return badge(job.status.lower(), job.get_status_display())
+
+    @admin.display(description=_("progress"), ordering="progress")
+    def percent(self, job: TranscodeJob) -> str:
+        return f"{job.progress} %"
 
     @admin.action(description=_("Retry: order again what was not delivered"))
     def retry(self, request: HttpRequest, queryset: QuerySet[TranscodeJob]) -> None:
@@ -110,7 +136,7 @@ class TranscodeJobAdmin(RowsWrittenByUs):
 class RenditionAdmin(RowsWrittenByUs):
     list_display = ["code", "audio_file", "format_name", "status", "size_bytes", "reason"]
     list_select_related = ["audio_file"]
-    list_filter = ["format_name", "status", "reason"]
+    list_filter = ["format_name", "status", ("reason", ReasonFilter)]
     search_fields = ["code", "audio_file__name"]
     show_full_result_count = False
 
@@ -137,17 +163,31 @@ class DeletionAdmin(RowsWrittenByUs):
 class UploadAdmin(RowsWrittenByUs):
     """Direct uploads; to abort one here removes what the bucket has of it."""
 
-    list_display = [
-        "file_name", "owner", "size_bytes", "created_at", "touched_at", "finished_at", "aborted_at",
-    ]  # fmt: skip
+    list_display = ["file_name", "owner", "state", "size", "touched_at"]
     list_select_related = ["owner"]
-    list_filter = ["created_at"]
+    list_filter = [
+        "created_at",
+        ("finished_at", admin.EmptyFieldListFilter),
+        ("aborted_at", admin.EmptyFieldListFilter),
+    ]
     search_fields = ["code", "file_code", "file_name", "owner__username"]
     actions = ["abort"]
     show_full_result_count = False
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
+
+    @admin.display(description=_("state"))
+    def state(self, upload: Upload) -> SafeString:
+        if upload.finished_at:
+            return badge("complete", _("finished"))
+        if upload.aborted_at:
+            return badge("canceled", _("aborted"))
+        return badge("progressing", _("under way"))
+
+    @admin.display(description=_("size"), ordering="size_bytes")
+    def size(self, upload: Upload) -> str:
+        return filesizeformat(upload.size_bytes)
 
     @admin.action(description=_("Abort"))
     def abort(self, request: HttpRequest, queryset: QuerySet[Upload]) -> None:
@@ -184,9 +224,17 @@ class StorageAccountAdmin(RowsWrittenByUs):
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
+        title = {"title": self.opts.verbose_name_plural.capitalize()}
+        return super().changelist_view(request, {**title, **(extra_context or {})})
+
     @admin.display(description=_("files"), ordering="files")
-    def files(self, account: StorageAccount) -> int:
-        return account.files
+    def files(self, account: StorageAccount) -> str:
+        url = reverse("admin:audio_transcoder_audiofile_changelist")
+        number = number_format(account.files, force_grouping=True)
+        return format_html('<a href="{}?owner={}">{}</a>', url, account.pk, number)
 
     @admin.display(description=_("uploads"), ordering="upload_bytes")
     def uploads(self, account: StorageAccount) -> str:
@@ -202,19 +250,36 @@ class StorageAccountAdmin(RowsWrittenByUs):
 
     @admin.display(description=_("estimate for a month"), ordering="total_bytes")
     def monthly_cost(self, account: StorageAccount) -> str:
-        cost = account.total_bytes / 1024**3 * settings.STORAGE_PRICE_PER_GIB
-        amount = number_format(round(cost, 2), 2, force_grouping=True)
-        return f"{amount} {settings.STORAGE_CURRENCY}"
+        return money(dashboard.monthly_cost(account.total_bytes))
 
 
 @admin.register(IntakeObject)
 class IntakeObjectAdmin(RowsWrittenByUs):
     """What came without a browser; the row of a refused object deleted: it is tried again."""
 
-    list_display = ["key", "owner_name", "state", "reason", "size_bytes", "received_at"]
-    list_filter = ["state", "reason", "received_at"]
+    LOOKS = {
+        IntakeObject.State.WAITING: "waiting",
+        IntakeObject.State.TAKEN: "complete",
+        IntakeObject.State.REFUSED: "refused",
+    }
+
+    list_display = ["file_name", "owner_name", "state_words", "reason", "size", "received_at"]
+    list_filter = ["state", ("reason", ReasonFilter), "received_at"]
     search_fields = ["key", "owner_name", "code"]
     show_full_result_count = False
+
+    # Keys are long: a list has their ends, and the page of a row all of it.
+    @admin.display(description=_("file"), ordering="key")
+    def file_name(self, row: IntakeObject) -> str:
+        return row.file_name or row.key
+
+    @admin.display(description=_("state"), ordering="state")
+    def state_words(self, row: IntakeObject) -> SafeString:
+        return badge(self.LOOKS[row.state], row.get_state_display())
+
+    @admin.display(description=_("size"), ordering="size_bytes")
+    def size(self, row: IntakeObject) -> str:
+        return filesizeformat(row.size_bytes)
 
 
 admin.site.unregister(User)

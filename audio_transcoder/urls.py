@@ -63,7 +63,6 @@ urlpatterns = [
     path("accounts/deleted/", account_views.deleted, name="account_deleted"),
     path("accounts/", include("allauth.urls")),
     path("language/", account_views.choose_language, name="set_language"),
-    path("language/", require_POST(set_language), name="set_language"),
     path("admin/dashboard/", admin.site.admin_view(dashboard.page), name="dashboard"),
     path("admin/", admin.site.urls),
     # Machines call these.

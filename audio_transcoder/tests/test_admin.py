@@ -10,9 +10,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from audio_transcoder import removal
-from audio_transcoder.models import AudioFile, Deletion, TranscodeJob
+from audio_transcoder.models import AudioFile, Deletion, IntakeObject, TranscodeJob, Upload
 from audio_transcoder.tests.factories import make_file, make_job, make_person
 
 pytestmark = pytest.mark.django_db
@@ -128,3 +129,40 @@ def test_the_ledger_shows_nothing_else_of_a_person(operator):
     page = operator.get(reverse("admin:audio_transcoder_storageaccount_change", args=[ada.pk]))
     assert "ada" in page.content.decode()
     assert ada.password not in page.content.decode()
+
+
+def test_the_ledger_leads_to_the_files_of_a_person(operator):
+    ada = make_person("ada")
+    hers, _another = make_file(ada), make_file()
+    url = reverse("admin:audio_transcoder_storageaccount_changelist")
+    assert f"?owner={ada.pk}" in operator.get(url).content.decode()
+    page = operator.get(reverse("admin:audio_transcoder_audiofile_changelist"), {"owner": ada.pk})
+    assert list(page.context["cl"].result_list) == [hers]
+
+
+def test_reasons_are_offered_as_filters_and_to_have_none_is_not(operator):
+    job, _fine = make_job(), make_job()
+    TranscodeJob.objects.filter(pk=job.pk).update(status="Error", reason="damaged")
+    url = reverse("admin:audio_transcoder_transcodejob_changelist")
+    text = operator.get(url).content.decode()
+    assert 'href="?reason=damaged"' in text
+    assert 'href="?reason="' not in text
+    assert list(operator.get(f"{url}?reason=damaged").context["cl"].result_list) == [job]
+
+
+def test_lists_say_states_and_sizes_in_words(operator):
+    IntakeObject.objects.create(
+        bucket="b", key="media/intake/ada/2026/Song.wav", size_bytes=2 * 1024**2, state="refused"
+    )
+    text = operator.get(reverse("admin:audio_transcoder_intakeobject_changelist")).content.decode()
+    assert ">Song.wav</a>" in text
+    assert '<span class="state state-refused">refused</span>' in text
+    assert "2.0\xa0MB" in text
+    for values in ({}, {"finished_at": timezone.now()}, {"aborted_at": timezone.now()}):
+        Upload.objects.create(
+            owner=make_person(), part_bytes=8, size_bytes=3 * 1024**2, file_name="a.mp3",
+            formats=["wav"], media_type="audio/mpeg", store_id="1", **values,
+        )  # fmt: skip
+    text = operator.get(reverse("admin:audio_transcoder_upload_changelist")).content.decode()
+    for words in ("under way", "finished", "aborted", "3.0\xa0MB"):
+        assert words in text
