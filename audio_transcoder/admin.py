@@ -98,9 +98,7 @@ class AudioFileAdmin(admin.ModelAdmin):
 
 @admin.register(TranscodeJob)
 class TranscodeJobAdmin(RowsWrittenByUs):
-    list_display = [
-        "audio_file", "state", "percent", "reason", "engine", "created_at", "finished_at",
-    ]  # fmt: skip
+    list_display = ["audio_file", "state", "reason", "created_at", "finished_at"]
     list_select_related = ["audio_file"]
     list_filter = ["status", ("reason", ReasonFilter), "engine", "created_at", "finished_at"]
     search_fields = ["code", "engine_id", "audio_file__name", "audio_file__owner__username"]
@@ -113,11 +111,10 @@ class TranscodeJobAdmin(RowsWrittenByUs):
 
     @admin.display(description=_("status"), ordering="status")
     def state(self, job: TranscodeJob) -> SafeString:
-        return badge(job.status.lower(), job.get_status_display())
-
-    @admin.display(description=_("progress"), ordering="progress")
-    def percent(self, job: TranscodeJob) -> str:
-        return f"{job.progress} %"
+        words = job.get_status_display()
+        if job.status == TranscodeJob.Status.PROGRESSING:
+            words = f"{words} {job.progress} %"
+        return badge(job.status.lower(), words)
 
     @admin.action(description=_("Retry: order again what was not delivered"))
     def retry(self, request: HttpRequest, queryset: QuerySet[TranscodeJob]) -> None:
