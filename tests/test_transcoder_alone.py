@@ -135,6 +135,7 @@ def test_the_operator_signs_in_and_finds_the_transcoders_rows(transcoder: System
     assert page.url == f"{transcoder.url}/admin/"
     assert "/admin/elastic_transcoder/job/" in page.text
     assert "/admin/audio_transcoder/" not in page.text
+    assert "Dashboard" not in page.text
     style = re.search(r'rel="stylesheet" href="([^"]+)"', page.text)[1]
     assert operator.session.get(transcoder.url + style, timeout=10).status_code == 200
     keys = operator.session.get(f"{transcoder.url}/admin/elastic_transcoder/accesskey/", timeout=10)
