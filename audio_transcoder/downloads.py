@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import BinaryIO
 from urllib.parse import quote
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, http_date
 
@@ -37,16 +39,17 @@ def serve(
     content_type: str,
     inline: bool,
     duration_ms: int | None = None,
+    ends_at: datetime | None = None,
 ) -> HttpResponseBase:
     """Return the answer that brings the object to the browser under the name ``filename``.
 
     Where the bucket has signed links (S3, CloudFront, Azure, Google), that is a redirect to
     one, and the store answers ranges; it lives for the length of the sound, ``duration_ms``,
-    and an hour, because players come back for more all that time. A folder's object is sent by
-    nginx where ACCEL_REDIRECT_PREFIX says so, and else, like any other, streamed in constant
-    memory with one range (RFC 9110, section 14; several at once get the whole), validators and
-    preconditions. It is a download unless ``inline``. No cache keeps any of it. Raises Http404
-    when there is no such object, and BucketError.
+    and an hour, because players come back for more all that time, but at most until ``ends_at``.
+    A folder's object is sent by nginx where ACCEL_REDIRECT_PREFIX says so, and else, like any
+    other, streamed in constant memory with one range (RFC 9110, section 14; several at once get
+    the whole), validators and preconditions. It is a download unless ``inline``. No cache keeps
+    any of it. Raises Http404 when there is no such object, and BucketError.
     """
     stored_in = bucket(bucket_name)
     # Asked now, because a store would answer a browser with XML.
@@ -59,7 +62,7 @@ def serve(
         filename=filename,
         content_type=content_type,
         inline=inline,
-        lives_s=_life_s(duration_ms),
+        lives_s=_life_s(duration_ms, ends_at),
     )
     local_path = stored_in.local_path(key) if settings.ACCEL_REDIRECT_PREFIX else None
     if link is not None and request.method == "HEAD":  # the link is signed for GET alone
@@ -81,9 +84,13 @@ def serve(
     return response
 
 
-def _life_s(duration_ms: int | None) -> int:
+def _life_s(duration_ms: int | None, ends_at: datetime | None) -> int:
     needed_s = duration_ms // 1000 + _SLACK_S if duration_ms else 0
-    return min(max(settings.AWS_QUERYSTRING_EXPIRE, needed_s), _LONGEST_LIFE_S)
+    life_s = min(max(settings.AWS_QUERYSTRING_EXPIRE, needed_s), _LONGEST_LIFE_S)
+    if ends_at is None:
+        return life_s
+    left_s = int((ends_at - timezone.now()).total_seconds())
+    return max(1, min(life_s, left_s))  # no store signs for less than a second
 
 
 def _stream(

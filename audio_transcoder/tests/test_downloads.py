@@ -2,7 +2,7 @@
 
 import time
 import tracemalloc
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import Request, urlopen
@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.http import Http404
 from django.test import RequestFactory
+from django.utils import timezone
 from django.utils.http import http_date
 
 import buckets
@@ -37,7 +38,15 @@ def store(settings, tmp_path):
 def get(settings):
     """Ask for the object; the body is read into ``content``."""
 
-    def get(method="get", filename="song.mp3", inline=False, key=KEY, duration_ms=None, **headers):
+    def get(
+        method="get",
+        filename="song.mp3",
+        inline=False,
+        key=KEY,
+        duration_ms=None,
+        ends_at=None,
+        **headers,
+    ):
         request = getattr(RequestFactory(), method)(
             "/", headers={name.replace("_", "-"): value for name, value in headers.items()}
         )
@@ -49,6 +58,7 @@ def get(settings):
             content_type="audio/mpeg",
             inline=inline,
             duration_ms=duration_ms,
+            ends_at=ends_at,
         )
         if answer.streaming:
             body = b"".join(answer.streaming_content)
@@ -283,6 +293,14 @@ def test_s9_a_link_lives_for_the_whole_sound_and_an_hour(
     settings.AWS_QUERYSTRING_EXPIRE = 600
     store()
     assert life_s(get(duration_ms=duration_ms)[0]) == expected_s
+
+
+@pytest.mark.parametrize(("left_s", "expected_s"), [(90, 90), (0.2, 1), (-5, 1), (10**6, 600)])
+def test_a_link_ends_with_what_allows_it(s3, settings, store, get, left_s, expected_s):
+    settings.AWS_QUERYSTRING_EXPIRE = 600
+    store()
+    ends_at = timezone.now() + timedelta(seconds=left_s)
+    assert max(1, expected_s - 5) <= life_s(get(ends_at=ends_at)[0]) <= expected_s
 
 
 @pytest.mark.azure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
@@ -38,28 +39,54 @@ def listen(request: HttpRequest, code: UUID, rendition: str) -> HttpResponseBase
 def _serve(request: HttpRequest, code: UUID, rendition: str, *, inline: bool) -> HttpResponseBase:
     """Hand out one object. ``rendition`` is its code, a format's name, or ``original``."""
     audio_file = get_object_or_404(request.user.audio_files, code=code)
-    found = None
     if rendition == "original":
-        name, file_name = audio_file.mp3_file.name, audio_file.original_download_name
-        media_type, duration_ms = audio_file.media_type, audio_file.duration_ms
-        # A stranger's bytes: players take an attachment too, and a page is never made of it.
-        inline = False
-    else:
-        found = _ready_rendition(audio_file, rendition)
-        name, file_name = found.file.name, found.download_name
-        media_type, duration_ms = found.format.media_type, found.duration_ms
-    response = downloads.serve(
-        request,
-        bucket_name=settings.MEDIA_BUCKET,
-        key=keys.bucket_key(name),
-        filename=file_name,
-        content_type=media_type,
-        inline=inline,
-        duration_ms=duration_ms,
-    )
-    if found and not inline and request.method == "GET" and response.status_code in _HANDED_OUT:
+        return original(request, audio_file)
+    found = _ready_rendition(audio_file, rendition)
+    response = result(request, found, inline=inline)
+    if not inline and is_handed_out(request, response):
         _note_download(found)
     return response
+
+
+def original(
+    request: HttpRequest, audio_file: AudioFile, *, ends_at: datetime | None = None
+) -> HttpResponseBase:
+    """Return the answer that brings what was uploaded; links to it end at ``ends_at``.
+
+    It is a download, for players too: a stranger's bytes, of which no page is ever to be made.
+    Raises Http404 and BucketError.
+    """
+    return downloads.serve(
+        request,
+        bucket_name=settings.MEDIA_BUCKET,
+        key=keys.bucket_key(audio_file.mp3_file.name),
+        filename=audio_file.original_download_name,
+        content_type=audio_file.media_type,
+        inline=False,
+        duration_ms=audio_file.duration_ms,
+        ends_at=ends_at,
+    )
+
+
+def result(
+    request: HttpRequest, rendition: Rendition, *, inline: bool, ends_at: datetime | None = None
+) -> HttpResponseBase:
+    """Return the answer that brings a ready result; as ``original`` otherwise."""
+    return downloads.serve(
+        request,
+        bucket_name=settings.MEDIA_BUCKET,
+        key=keys.bucket_key(rendition.file.name),
+        filename=rendition.download_name,
+        content_type=rendition.format.media_type,
+        inline=inline,
+        duration_ms=rendition.duration_ms,
+        ends_at=ends_at,
+    )
+
+
+def is_handed_out(request: HttpRequest, response: HttpResponseBase) -> bool:
+    """Return whether somebody has the sound now, or the way to it."""
+    return request.method == "GET" and response.status_code in _HANDED_OUT
 
 
 def _note_download(rendition: Rendition) -> None:
