@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 import steps
-from audio_transcoder import facts, player, timeline
+from audio_transcoder import facts, open_work, player, timeline
 from audio_transcoder.access import signed_in
 from audio_transcoder.forecast import Forecast, forecast
 from audio_transcoder.forms import OrderForm
@@ -44,7 +44,7 @@ def _file_to_show(request: HttpRequest, code: UUID) -> AudioFile:
 @with_waveform
 def detail(request: HttpRequest, code: UUID) -> HttpResponse:
     audio_file = _file_to_show(request, code)
-    _watch(audio_file)
+    _watch(request, audio_file)
     return render(request, "audio_transcoder/detail.html", _page_context(audio_file))
 
 
@@ -62,7 +62,7 @@ def polled(
     request: HttpRequest, audio_file: AudioFile, template: str, context: dict | None = None
 ) -> HttpResponse:
     """Answer a page that asks for what changed; the answer after the work is the last."""
-    _watch(audio_file)
+    _watch(request, audio_file)
     status = 200 if audio_file.open_jobs else STOP_POLLING
     context = {"audio_file": audio_file, **(context or {})}
     response = render(request, template, context, status=status)
@@ -97,8 +97,10 @@ def _work_context(audio_file: AudioFile, *, is_drawn: bool = False) -> dict:
     }
 
 
-def _watch(audio_file: AudioFile) -> None:
+def _watch(request: HttpRequest, audio_file: AudioFile) -> None:
     """Note that somebody looks, so that the engine is asked every second."""
+    if audio_file.open_jobs:
+        open_work.note(request)
     now = timezone.now()
     stale = TranscodeJob.objects.unfinished().filter(audio_file=audio_file)
     is_new = stale.filter(watched_at=None) | stale.filter(watched_at__lt=now - timedelta(seconds=2))
