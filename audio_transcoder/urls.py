@@ -9,6 +9,7 @@ from django.urls import include, path
 from audio_transcoder import account_views, upload_views
 from audio_transcoder.health import health
 from audio_transcoder.views import dashboard, labels, library, media, one_file, several
+from audio_transcoder.views import labels, library, media, one_file, robots, several
 from audio_transcoder.views.upload_form import UploadAudioFileView
 from audio_transcoder.webhook import transcode_complete
 
@@ -66,6 +67,7 @@ urlpatterns = [
     path("admin/dashboard/", admin.site.admin_view(dashboard.page), name="dashboard"),
     path("admin/", admin.site.urls),
     # Machines call these.
+    path("robots.txt", robots.robots, name="robots"),
     path("transcode-complete/", transcode_complete, name="transcode-complete"),
     path("health/", health, name="health"),
     path("", include("elastic_transcoder.urls")),

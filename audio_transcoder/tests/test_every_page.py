@@ -32,6 +32,7 @@ PUBLIC = {
     "landing": "the start page",
     "messages:unsubscribe": "the link in the mail",
     "set_language": "visitors read too",
+    "robots": "programs read it",
     "audio:put-part": "the address is signed",
     "audio:post-form": "the address is signed",
     "account_login": "the way in",
