@@ -24,6 +24,7 @@ from audio_transcoder.models import (
     IntakeObject,
     ReceivedNotice,
     Rendition,
+    Share,
     StorageAccount,
     TranscodeJob,
     Upload,
@@ -277,6 +278,30 @@ class IntakeObjectAdmin(RowsWrittenByUs):
     @admin.display(description=_("size"), ordering="size_bytes")
     def size(self, row: IntakeObject) -> str:
         return filesizeformat(row.size_bytes)
+
+
+@admin.register(Share)
+class ShareAdmin(RowsWrittenByUs):
+    """Links for people without an account. The links themselves are not shown."""
+
+    list_display = [
+        "audio_file", "rendition", "with_original", "created_at", "expires_at", "revoked_at",
+        "listens", "downloads", "last_used_at",
+    ]  # fmt: skip
+    list_select_related = ["audio_file", "rendition"]
+    list_filter = ["created_at", "expires_at", "revoked_at"]
+    search_fields = ["audio_file__name", "audio_file__code", "audio_file__owner__username"]
+    actions = ["end"]
+    show_full_result_count = False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    @admin.action(description=_("End: the link opens nothing any more"))
+    def end(self, request: HttpRequest, queryset: QuerySet[Share]) -> None:
+        count = queryset.revoke()
+        text = ngettext("%d link ended.", "%d links ended.", count) % count
+        self.message_user(request, text, messages.SUCCESS if count else messages.WARNING)
 
 
 admin.site.unregister(User)

@@ -97,6 +97,25 @@ def compare(rendition: Rendition) -> Comparison:
     )
 
 
+def in_short(sound: AudioFile | Rendition) -> list[str]:
+    """Return what is known of a sound by itself, each in a word or two."""
+    words = [
+        codec_name(sound.codec),
+        kilohertz(sound.sample_rate_hz),
+        channel_word(sound.channels),
+        bit_word(sound.bits),
+        bitrate(sound.bitrate_kbps),
+        clock(sound.duration_ms),
+        _size(sound.size_bytes),
+    ]
+    return [word for word in words if word]
+
+
+def of_variant(rendition: Rendition) -> list[str]:
+    """Return what tells a ready result from the plain one of its format; nothing for that one."""
+    return compare(rendition).changes if rendition.variant else []
+
+
 def is_lossless(codec: str) -> bool:
     return codec.startswith("pcm_") or codec in LOSSLESS
 

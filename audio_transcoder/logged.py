@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-# Confirming an address, setting a new password and sending a part have their token in the path.
+# Confirming an address, setting a new password, sending a part and a link that somebody gave out
+# have their token in the path.
 _TOKEN = re.compile(
-    r"^(/accounts/(?:confirm-email|password/reset/key)/|/audio/uploads/(?:parts|forms)/)[^/]+"
+    r"^(/accounts/(?:confirm-email|password/reset/key)/|/audio/uploads/(?:parts|forms)/|/s/)[^/]+"
 )
 
 

@@ -327,6 +327,9 @@ QUOTA_FILES = env.int("QUOTA_FILES", default=0)
 QUOTA_FILES_PER_DAY = env.int("QUOTA_FILES_PER_DAY", default=0)
 # Uploads that one person may begin within a minute before they are asked to wait. 0: no limit.
 UPLOADS_PER_MINUTE = env.int("UPLOADS_PER_MINUTE", default=120)
+# Requests that one address may make of one shared link within a minute, of each web process; a
+# player makes some for each jump. 0: no limit.
+SHARE_REQUESTS_PER_MINUTE = env.int("SHARE_REQUESTS_PER_MINUTE", default=600)
 # Seconds; the longest sound we convert (also the transcoder's own limit).
 MAX_DURATION_S = env.int("MAX_DURATION_S", default=24 * 3600)
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "tmp"

@@ -8,8 +8,16 @@ from django.urls import include, path
 
 from audio_transcoder import account_views, upload_views
 from audio_transcoder.health import health
-from audio_transcoder.views import dashboard, labels, library, media, one_file, several
-from audio_transcoder.views import labels, library, media, one_file, robots, several
+from audio_transcoder.views import (
+    dashboard,
+    labels,
+    library,
+    media,
+    one_file,
+    robots,
+    several,
+    sharing,
+)
 from audio_transcoder.views.upload_form import UploadAudioFileView
 from audio_transcoder.webhook import transcode_complete
 
@@ -36,6 +44,8 @@ audio = (
         path("several/order/", several.order, name="several-order"),
         path("several/retry/", several.retry, name="several-retry"),
         path("several/cancel/", several.cancel, name="several-cancel"),
+        path("shares/", sharing.shares, name="shares"),
+        path("shares/<uuid:code>/end/", sharing.end_share, name="end-share"),
         path("<uuid:code>/", one_file.detail, name="detail"),
         path("<uuid:code>/state/", one_file.file_state, name="state"),
         path("<uuid:code>/row/", library.library_row, name="row"),
@@ -46,6 +56,7 @@ audio = (
         path("<uuid:code>/tags/", labels.edit_tags, name="edit-tags"),
         path("<uuid:code>/cover/", labels.edit_cover, name="edit-cover"),
         path("<uuid:code>/cover/<str:size>/", labels.cover, name="cover"),
+        path("<uuid:code>/share/", sharing.share, name="share"),
         path("<uuid:code>/download/<str:rendition>/", media.download, name="download"),
         path("<uuid:code>/listen/<str:rendition>/", media.listen, name="listen"),
     ],
@@ -57,6 +68,13 @@ handler500 = "audio_transcoder.middleware.server_error"
 urlpatterns = [
     path("", library.landing, name="landing"),
     path("audio/", include(audio)),
+    # Whoever has the link.
+    path("s/<str:token>/", sharing.shared, name="shared"),
+    path("s/<str:token>/cover/<str:size>/", sharing.shared_cover, name="shared-cover"),
+    path("s/<str:token>/listen/<str:rendition>/", sharing.shared_listen, name="shared-listen"),
+    path(
+        "s/<str:token>/download/<str:rendition>/", sharing.shared_download, name="shared-download"
+    ),
     path("messages/", include("transcode_messages.urls")),
     path("accounts/", account_views.profile, name="account_profile"),
     path("accounts/sessions/", account_views.sessions, name="account_sessions"),

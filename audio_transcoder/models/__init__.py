@@ -6,6 +6,7 @@ from audio_transcoder.models.deletions import DeletedJob, Deletion
 from audio_transcoder.models.files import AudioFile, Waveform, source_name
 from audio_transcoder.models.jobs import Rendition, TranscodeJob
 from audio_transcoder.models.notices import ReceivedNotice
+from audio_transcoder.models.shares import Share, TooManyShares
 
 __all__ = [
     "AudioFile",
@@ -14,7 +15,9 @@ __all__ = [
     "IntakeObject",
     "ReceivedNotice",
     "Rendition",
+    "Share",
     "StorageAccount",
+    "TooManyShares",
     "TranscodeJob",
     "Upload",
     "Waveform",

@@ -8,3 +8,4 @@ from audio_transcoder import facts
 
 register = template.Library()
 register.filter("comparison", facts.compare)
+register.filter("variant_words", facts.of_variant)

@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from audio_transcoder import covers
-from audio_transcoder.models import AudioFile, Rendition, TranscodeJob, Upload
+from audio_transcoder.models import AudioFile, Rendition, Share, TranscodeJob, Upload
 from audio_transcoder.tests.addresses import NOBODYS, Route, fill, routes
 from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
 from audio_transcoder.tests.test_scale import fill as fill_library
@@ -33,6 +33,10 @@ PUBLIC = {
     "messages:unsubscribe": "the link in the mail",
     "set_language": "visitors read too",
     "robots": "programs read it",
+    "shared": "whoever has the link",
+    "shared-cover": "whoever has the link",
+    "shared-listen": "whoever has the link",
+    "shared-download": "whoever has the link",
     "audio:put-part": "the address is signed",
     "audio:post-form": "the address is signed",
     "account_login": "the way in",
@@ -82,6 +86,9 @@ def address_of(route: Route, owner: object) -> str:
         )  # fmt: skip
         return f"{fill(route, {**NOBODYS, 'code': str(upload.code)})}?key={upload.key}"
     job = make_job(make_file(owner, cover="uploads/none/cover-0"))
+    if route.name == "audio:end-share":
+        share = Share.objects.create(audio_file=job.audio_file)
+        return fill(route, {**NOBODYS, "code": str(share.code)})
     store_results(job)
     Rendition.objects.filter(job=job).update(status="Complete", size_bytes=6)
     TranscodeJob.objects.filter(pk=job.pk).update(status="Complete")

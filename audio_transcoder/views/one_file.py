@@ -18,7 +18,7 @@ import steps
 from audio_transcoder import facts, open_work, player, timeline
 from audio_transcoder.access import signed_in
 from audio_transcoder.forecast import Forecast, forecast
-from audio_transcoder.forms import OrderForm
+from audio_transcoder.forms import OrderForm, ShareForm
 from audio_transcoder.models import AudioFile, Deletion, TranscodeJob
 
 STOP_POLLING = 286  # htmx ends an element's polling with this status
@@ -30,7 +30,7 @@ def own_file(request: HttpRequest, code: UUID) -> AudioFile:
     return get_object_or_404(request.user.audio_files.with_work(), code=code)
 
 
-def _file_to_show(request: HttpRequest, code: UUID) -> AudioFile:
+def file_to_show(request: HttpRequest, code: UUID) -> AudioFile:
     """Return one's own file with its waveform, unless the page says that it has that already."""
     files = request.user.audio_files.with_work()
     if "drawn" not in request.GET:
@@ -43,9 +43,9 @@ def _file_to_show(request: HttpRequest, code: UUID) -> AudioFile:
 @require_safe
 @with_waveform
 def detail(request: HttpRequest, code: UUID) -> HttpResponse:
-    audio_file = _file_to_show(request, code)
+    audio_file = file_to_show(request, code)
     _watch(request, audio_file)
-    return render(request, "audio_transcoder/detail.html", _page_context(audio_file))
+    return render(request, "audio_transcoder/detail.html", page_context(audio_file))
 
 
 @never_cache
@@ -53,7 +53,7 @@ def detail(request: HttpRequest, code: UUID) -> HttpResponse:
 @require_safe
 def file_state(request: HttpRequest, code: UUID) -> HttpResponse:
     """What changes on the file's page, which asks for it while its work is open."""
-    audio_file = _file_to_show(request, code)
+    audio_file = file_to_show(request, code)
     context = _work_context(audio_file, is_drawn="drawn" in request.GET)
     return polled(request, audio_file, "audio_transcoder/_file_state.html", context)
 
@@ -71,10 +71,17 @@ def polled(
     return response
 
 
-def _page_context(audio_file: AudioFile, order_form: OrderForm | None = None) -> dict:
+def page_context(
+    audio_file: AudioFile,
+    order_form: OrderForm | None = None,
+    share_form: ShareForm | None = None,
+) -> dict:
+    """Return what the page of a file shows, with a form as it was refused."""
     return {
         **_work_context(audio_file),
         "order_form": order_form or OrderForm(),
+        "share_form": share_form or ShareForm(audio_file=audio_file),
+        "shares": audio_file.shares.working().for_list(),
         "wavesurfer": settings.WAVESURFER if settings.HAS_WAVESURFER else "",
     }
 
@@ -112,10 +119,10 @@ def _watch(request: HttpRequest, audio_file: AudioFile) -> None:
 @require_POST
 @with_waveform
 def order(request: HttpRequest, code: UUID) -> HttpResponse:
-    audio_file = _file_to_show(request, code)
+    audio_file = file_to_show(request, code)
     form = OrderForm(request.POST)
     if not form.is_valid():
-        context = _page_context(audio_file, form)
+        context = page_context(audio_file, form)
         return render(request, "audio_transcoder/detail.html", context, status=422)
     audio_file.order_missing(form.cleaned_data["formats"])
     return redirect(audio_file)
