@@ -48,6 +48,15 @@ failed = AudioFile.objects.get(name="Failed")
 Message.objects.tell(failed.owner, event="failed:1", about=failed.code, level="error",
     text="Your file Failed could not be converted.", link=failed.get_absolute_url())
 """
+# A link of each kind that a visitor may have; runs there, too.
+SHARES = """
+from audio_transcoder.models import AudioFile, Share
+for name in ("Ready", "Waiting"):
+    audio_file = AudioFile.objects.filter(name=name).first() or AudioFile.objects.earliest("pk")
+    share = Share.objects.create(audio_file=audio_file, with_original=audio_file.name != "Waiting")
+    print(f"/s/{share.token}/")
+Share.objects.create(audio_file=audio_file, revoked_at=audio_file.created_at)
+"""
 NAMES = ("Waiting", "Converting", "Failed", "Canceled")
 ERROR_PAGES = """
 import json
@@ -75,6 +84,7 @@ class Site:
     files: dict[str, str]  # name -> path of its page
     error_pages: dict[str, str]
     reset_link: str
+    shared: list[str]  # paths of links for people without an account
     seen: set[str] = field(default_factory=set)
 
     def addresses(self, name: str) -> list[str]:
@@ -84,6 +94,7 @@ class Site:
             "account_reset_password_from_key": [self.reset_link],
             "audio:list": ["/audio/?q=nothing-like-it"],
             "messages:list": ["/messages/?show=unread"],
+            "shared": self.shared,
         }
         if "code" in route.parameters and name.startswith("audio:"):
             codes = [path.rstrip("/").rpartition("/")[2] for path in self.files.values()]
@@ -113,8 +124,9 @@ def _filled(system: System, music: Path) -> Site:
     errors = system.manage("shell", "-v", "0", "-c", ERROR_PAGES % (ERRORS,)).stdout
     reset = system.manage("shell", "-v", "0", "-c", RESET_LINK).stdout
     error_pages = json.loads(errors.strip().splitlines()[-1])
+    shared = system.manage("shell", "-v", "0", "-c", SHARES).stdout.split()[-2:]
     visitor = Person(system, "visitor")
-    return Site(system, person, visitor, files, error_pages, reset.split()[-1])
+    return Site(system, person, visitor, files, error_pages, reset.split()[-1], shared)
 
 
 def _hold_still(system: System) -> bool:
@@ -298,10 +310,15 @@ def test_what_is_nowhere_is_said_on_a_page_for_everyone(site: Site, of_a_visitor
     assert of_a_visitor.look(f"{site.system.url}/nowhere/", "nowhere") == []
 
 
+def test_a_link_that_ended_is_said_on_a_page_for_everyone(site: Site, of_a_visitor: Eyes):
+    assert of_a_visitor.look(f"{site.system.url}/s/ended/", "shared-ended") == []
+
+
 def test_the_pages_that_people_live_on_were_looked_at(site: Site):
     """A URL table that lost its pages, or a sign-in that failed, must not pass as all well."""
-    mine = {"audio:list", "audio:detail", "audio:upload", "audio:delete", "messages:list"}
-    accounts = {"account_login", "account_signup", "account_reset_password", "landing"}
+    mine = {"audio:list", "audio:detail", "audio:upload", "audio:delete", "audio:shares"}
+    mine |= {"messages:list"}
+    accounts = {"account_login", "account_signup", "account_reset_password", "landing", "shared"}
     expected = {f"person {name}" for name in mine} | {f"visitor {name}" for name in accounts}
     assert expected - site.seen == set()
 
