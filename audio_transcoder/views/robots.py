@@ -6,9 +6,9 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
-# What is somebody's, or for machines. Source: RFC 9309.
+# What is somebody's, or for machines. Source: RFC 9309. Shared pages are not among it: whoever may
+# not open one never reads its "noindex", and lists the bare address.
 PRIVATE = (
-    "/s/",
     "/audio/",
     "/messages/",
     "/accounts/",

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audio_transcoder", "0013_fill_kept_state"),
+        ("audio_transcoder", "0013_operators_look"),
     ]
 
     operations = [
