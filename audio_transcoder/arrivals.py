@@ -159,8 +159,7 @@ def _look(head: bytes, *, is_whole: bool) -> probe.Sound | None:
 
 def _ask_its_engine(job: TranscodeJob) -> None:
     """End ``job`` in Error if its engine cannot do it, of all that is known by now."""
-    formats = [rendition.format for rendition in job.renditions.all()]
-    refused = ENGINES[job.engine].refusal(job.audio_file.source, formats)
+    refused = ENGINES[job.engine].refusal(job.order)
     if refused:
         settling.fail(job, reason=refused.reason, detail=refused.detail)
 

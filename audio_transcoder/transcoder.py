@@ -53,14 +53,7 @@ class AudioTranscoder:
         try:
             engine_id = engine.find_job(job.order_id) if attempted_before else None
             if engine_id is None:
-                engine_id = engine.create_job(
-                    job.order_id,
-                    job.audio_file.source,
-                    [
-                        (keys.bucket_key(rendition.file.name), rendition.format)
-                        for rendition in job.renditions.all()
-                    ],
-                )
+                engine_id = engine.create_job(job.order)
         except TranscoderRejected as error:
             # Unless it is the upload's fault: the web app chose every word of the order, and
             # whoever runs it has to look.

@@ -7,7 +7,14 @@ from datetime import datetime
 
 from django.conf import settings
 
-from audio_transcoder.engines.base import Engine, JobReport, Source, TranscoderRejected
+from audio_transcoder.engines.base import (
+    Engine,
+    JobReport,
+    Order,
+    Source,
+    TranscoderRejected,
+    Wanted,
+)
 from audio_transcoder.engines.elastic import ElasticTranscoder
 from audio_transcoder.engines.mediaconvert import MediaConvert
 from audio_transcoder.formats import FORMATS, SOURCES
@@ -27,7 +34,7 @@ def kinds() -> list[str]:
     return [
         label
         for container, (label, _extension, _type) in SOURCES.items()
-        if chosen.refusal(Source(key="", container=container), []) is None
+        if chosen.refusal(Order("", Source(key="", container=container))) is None
     ]
 
 
@@ -46,7 +53,7 @@ def refusal(sound: Sound, formats: Iterable[str]) -> TranscoderRejected | None:
         has_video=sound.has_video,
     )
     chosen = ENGINES[settings.TRANSCODER_ENGINE]
-    return chosen.refusal(source, [FORMATS[name] for name in formats])
+    return chosen.refusal(Order("", source, [Wanted("", FORMATS[name]) for name in formats]))
 
 
 def parse_notice(document: object, at: datetime) -> JobReport | None:

@@ -62,6 +62,31 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """One result that is wanted: where it shall lie, and what it shall be."""
+
+    key: str  # in the bucket
+    format: Format
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything that one job is to do.
+
+    ``our_id`` tells it from every other order: the same again may be taken for the same job.
+    """
+
+    our_id: str
+    source: Source
+    outputs: Sequence[Wanted] = ()
+    clip: Clip | None = None
+
+    @property
+    def formats(self) -> list[Format]:
+        return [wanted.format for wanted in self.outputs]
+
+
+@dataclass(frozen=True)
 class OutputSound:
     """What an engine found in a result of its own; what it does not say is empty or None."""
 
@@ -147,25 +172,16 @@ class Engine(Protocol):
         ...
 
     @staticmethod
-    def refusal(
-        source: Source, formats: Sequence[Format], clip: Clip | None = None
-    ) -> TranscoderRejected | None:
-        """Return why no such engine can make ``formats`` of ``source``, or None; nothing is called.
+    def refusal(order: Order) -> TranscoderRejected | None:
+        """Return why no such engine can do ``order``, or None; nothing is called.
 
         What is not known of the source is not held against it.
         """
         ...
 
-    def create_job(
-        self,
-        our_id: str,
-        source: Source,
-        outputs: Sequence[tuple[str, Format]],
-        clip: Clip | None = None,
-    ) -> str:
-        """Order one rendition per ``(key, format)`` pair and return the engine's job id.
+    def create_job(self, order: Order) -> str:
+        """Place ``order`` and return the engine's job id.
 
-        ``our_id`` tells it from every other order: the same again may be taken for the same job.
         What ``refusal`` names is refused here too, unsent.
         """
         ...

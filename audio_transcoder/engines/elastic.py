@@ -17,13 +17,12 @@ from audio_transcoder.engines.base import (
     UNREADABLE,
     Clip,
     JobReport,
+    Order,
     OutputReport,
-    Source,
     TranscoderError,
     TranscoderRejected,
     TranscoderUnavailable,
 )
-from audio_transcoder.formats import Format
 from elastic_transcoder.client import client
 
 # UserMetadata member that carries our own id through the engine and back.
@@ -78,9 +77,7 @@ class ElasticTranscoder:
         return cls(api, pipeline_name)
 
     @staticmethod
-    def refusal(
-        source: Source, formats: Sequence[Format], clip: Clip | None = None
-    ) -> TranscoderRejected | None:
+    def refusal(order: Order) -> TranscoderRejected | None:
         """Return None: it takes whatever the look at an upload lets through."""
         return None
 
@@ -105,26 +102,21 @@ class ElasticTranscoder:
             self._pipeline_id = ids[0]
         return self._pipeline_id
 
-    def create_job(
-        self,
-        our_id: str,
-        source: Source,
-        outputs: Sequence[tuple[str, Format]],
-        clip: Clip | None = None,
-    ) -> str:
-        """Order one rendition per ``(key, format)`` pair and return the engine's job id.
+    def create_job(self, order: Order) -> str:
+        """Place ``order`` and return the engine's job id.
 
         Keys are relative to the pipeline's buckets. Raises TranscoderRejected or
         TranscoderUnavailable. Source: CreateJob.
         """
-        time_span = {"TimeSpan": _time_span(clip)} if clip else {}
+        time_span = {"TimeSpan": _time_span(order.clip)} if order.clip else {}
         request = {
             "PipelineId": self.pipeline_id,
-            "Input": {"Key": source.key, **time_span},
+            "Input": {"Key": order.source.key, **time_span},
             "Outputs": [
-                {"Key": key, "PresetId": format.elastic_preset_id} for key, format in outputs
+                {"Key": wanted.key, "PresetId": wanted.format.elastic_preset_id}
+                for wanted in order.outputs
             ],
-            "UserMetadata": {OUR_ID: our_id},
+            "UserMetadata": {OUR_ID: order.our_id},
         }
         try:
             return self._call(lambda: self.client.create_job(**request)["Job"]["Id"])

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 
 import steps
 from audio_transcoder import keys, order_ids, reasons
-from audio_transcoder.engines.base import JobReport
+from audio_transcoder.engines.base import JobReport, Order, Wanted
 from audio_transcoder.formats import FORMATS, Format
 from audio_transcoder.models.deletions import DeletedJob, Deletion
 from transcode_messages.languages import spoken_to
@@ -133,6 +133,15 @@ class TranscodeJob(models.Model):
     @property
     def order_id(self) -> str:
         return order_ids.order_id(self.code, self.run)
+
+    @property
+    def order(self) -> Order:
+        """What the engine is to do in this run."""
+        return Order(
+            our_id=self.order_id,
+            source=self.audio_file.source,
+            outputs=[one.wanted for one in self.renditions.all()],
+        )
 
     @property
     def is_final(self) -> bool:
@@ -420,6 +429,11 @@ class Rendition(models.Model):
     @property
     def format(self) -> Format:
         return FORMATS[self.format_name]
+
+    @property
+    def wanted(self) -> Wanted:
+        """What the engine is to make for it."""
+        return Wanted(keys.bucket_key(self.file.name), self.format)
 
     @property
     def is_ready(self) -> bool:

@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 import pytest
 from botocore.stub import Stubber
 
-from audio_transcoder.engines.base import Clip, Source, TranscoderRejected, TranscoderUnavailable
+from audio_transcoder.engines.base import (
+    Clip,
+    Order,
+    Source,
+    TranscoderRejected,
+    TranscoderUnavailable,
+    Wanted,
+)
 from audio_transcoder.engines.elastic import ElasticTranscoder
 from audio_transcoder.formats import FORMATS
 from audio_transcoder.tests.nonsense import NONSENSE, answering
@@ -38,7 +45,7 @@ def test_k8_an_answer_of_elastic_transcoder_that_makes_no_sense_is_none(stubbed,
     answering(engine.client, body)
     engine._pipeline_id = PIPELINE["Id"]
     for call in (
-        lambda: engine.create_job("our-id", Source("a"), [("b", FORMATS["wav"])]),
+        lambda: engine.create_job(Order("our-id", Source("a"), [Wanted("b", FORMATS["wav"])])),
         lambda: engine.read_job(JOB_ID),
     ):
         with pytest.raises(TranscoderUnavailable):
@@ -80,10 +87,11 @@ def test_one_job_orders_all_outputs_and_carries_our_id(stubbed):
         },
     )
     outputs = [
-        ("media/renditions/u/j/wav.wav", FORMATS["wav"]),
-        ("media/renditions/u/j/flac.flac", FORMATS["flac"]),
+        Wanted("media/renditions/u/j/wav.wav", FORMATS["wav"]),
+        Wanted("media/renditions/u/j/flac.flac", FORMATS["flac"]),
     ]
-    assert engine.create_job("our-id", Source("media/uploads/u/source"), outputs) == JOB_ID
+    order = Order("our-id", Source("media/uploads/u/source"), outputs)
+    assert engine.create_job(order) == JOB_ID
 
 
 @pytest.mark.parametrize(
@@ -106,7 +114,8 @@ def test_a_clip_is_a_time_span_of_the_input(stubbed, clip, span):
             "UserMetadata": {"transcode_job": "me"},
         },
     )
-    engine.create_job("me", Source("media/k"), [("media/o.wav", FORMATS["wav"])], clip)
+    wanted = [Wanted("media/o.wav", FORMATS["wav"])]
+    engine.create_job(Order("me", Source("media/k"), wanted, clip))
 
 
 def test_the_pipeline_is_looked_up_once_through_all_pages(stubbed):
@@ -152,7 +161,7 @@ def test_k8_k9_errors_say_whether_to_repeat(stubbed, status, code, error):
     with_pipeline(stubber)
     stubber.add_client_error("create_job", code, "because", http_status_code=status)
     with pytest.raises(error, match=code):
-        engine.create_job("me", Source("media/k"), [("media/o", FORMATS["wav"])])
+        engine.create_job(Order("me", Source("media/k"), [Wanted("media/o", FORMATS["wav"])]))
 
 
 def test_k11_a_forgotten_job_reads_as_none(stubbed):

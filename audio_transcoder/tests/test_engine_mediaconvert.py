@@ -16,13 +16,15 @@ from botocore.stub import Stubber
 
 from audio_transcoder.engines.base import (
     Clip,
+    Order,
     SoundReport,
     Source,
     TranscoderRejected,
     TranscoderUnavailable,
+    Wanted,
 )
-from audio_transcoder.engines.mediaconvert import MediaConvert, order, reports
-from audio_transcoder.formats import FORMATS, Format, MediaConvertGroup, MediaConvertOutput
+from audio_transcoder.engines.mediaconvert import MediaConvert, reports, requests
+from audio_transcoder.formats import FORMATS, MediaConvertGroup, MediaConvertOutput
 from audio_transcoder.tests.mediaconvert import ENV, EXAMPLES, MODEL, QUEUE, ROLE, Service, problems
 from audio_transcoder.tests.nonsense import NONSENSE, answering
 
@@ -30,7 +32,8 @@ JOB_ID = "1790000000000-ab12cd"
 OUR_ID = "3f6c1b0e-6a52-4b5e-9d5e-0c7b2f1f9a10"
 SOURCE = Source("media/uploads/u/source", "mp3", "mp3", 2, 44100, 60_000)
 PREFIX = "media/renditions/u/j"
-ALL = [(f"{PREFIX}/{format.name}.{format.extension}", format) for format in FORMATS.values()]
+ALL = [Wanted(f"{PREFIX}/{format.name}.{format.extension}", format) for format in FORMATS.values()]
+ORDER = Order(OUR_ID, SOURCE, ALL)
 
 
 @pytest.fixture
@@ -46,8 +49,8 @@ def engine_with(connect) -> MediaConvert:
 
 
 def request(source: Source = SOURCE, outputs=ALL, clip: Clip | None = None, **values) -> dict:
-    given = {"our_id": OUR_ID, "env": ENV, "role": ROLE, "queue": QUEUE, "bucket": "files"}
-    return order.request(source=source, outputs=outputs, clip=clip, **given | values)
+    given = {"env": ENV, "role": ROLE, "queue": QUEUE, "bucket": "files"}
+    return requests.request(Order(OUR_ID, source, outputs, clip), **given | values)
 
 
 def paths(made: dict) -> list[str]:
@@ -107,7 +110,7 @@ def test_one_job_orders_all_outputs_and_carries_our_id(stubbed):
     }
     answer = {"Job": {"Id": JOB_ID, "Role": ROLE, "Settings": {}}}
     stubber.add_response("create_job", answer, expected)
-    assert engine.create_job(OUR_ID, SOURCE, ALL[:2]) == JOB_ID
+    assert engine.create_job(replace(ORDER, outputs=ALL[:2])) == JOB_ID
 
 
 def test_every_format_makes_a_request_that_the_service_model_takes():
@@ -117,11 +120,11 @@ def test_every_format_makes_a_request_that_the_service_model_takes():
 
 
 def test_files_go_exactly_where_their_rows_say():
-    assert paths(request()) == [f"s3://files/{key}" for key, _format in ALL]
+    assert paths(request()) == [f"s3://files/{wanted.key}" for wanted in ALL]
 
 
 def test_a_dollar_in_a_key_is_no_variable_and_the_source_keeps_its_name():
-    made = request(Source("in$box/$d$"), [("out$/$fn$.wav", FORMATS["wav"])])
+    made = request(Source("in$box/$d$"), [Wanted("out$/$fn$.wav", FORMATS["wav"])])
     assert paths(made) == ["s3://files/out$$/$$fn$$.wav"]
     assert made["Settings"]["Inputs"][0]["FileInput"] == "s3://files/in$box/$d$"
 
@@ -154,15 +157,15 @@ def test_the_formats_are_those_of_the_examples():
     ):
         [group] = EXAMPLES["create_job"][example]["request"]["Settings"]["OutputGroups"]
         [expected] = group["Outputs"]
-        made = request(outputs=[(f"x/y.{expected['Extension']}", FORMATS[name])])
+        made = request(outputs=[Wanted(f"x/y.{expected['Extension']}", FORMATS[name])])
         assert made["Settings"]["OutputGroups"][0]["Outputs"] == [expected]
 
 
 # --- entries that nobody is offered yet -----------------------------------------------------------
 
 
-def entry_of(group: dict) -> tuple[str, Format]:
-    """Return the key and the entry of our table that stand for an example's output group."""
+def entry_of(group: dict) -> Wanted:
+    """Return what, with an entry of our table, stands for an example's output group."""
     settings = copy.deepcopy(group["OutputGroupSettings"])
     kind = settings["Type"]
     [inner] = [value for name, value in settings.items() if name != "Type"]
@@ -183,7 +186,7 @@ def entry_of(group: dict) -> tuple[str, Format]:
     else:
         key = f"{stem}.m3u8"
     table_entry = MediaConvertGroup(outputs, kind, inner)
-    return key, replace(FORMATS["wav"], name=group["Name"], mediaconvert=table_entry)
+    return Wanted(key, replace(FORMATS["wav"], name=group["Name"], mediaconvert=table_entry))
 
 
 @pytest.mark.parametrize(
@@ -208,7 +211,7 @@ def test_three_files_are_three_groups_here_for_their_names_have_nothing_in_commo
         for path in EXAMPLES["create_job"]["audio_three_files"]["expected_paths"]
     ]
     formats = [FORMATS[name] for name in ("wav", "flac", "mp4")]
-    made = request(outputs=list(zip(keys, formats, strict=True)))
+    made = request(outputs=[Wanted(*one) for one in zip(keys, formats, strict=True)])
     assert paths(made) == [f"s3://files/{key}" for key in keys]
     for ours, theirs in zip(made["Settings"]["OutputGroups"], group["Outputs"], strict=True):
         expected = {name: value for name, value in theirs.items() if name != "NameModifier"}
@@ -281,7 +284,7 @@ def test_the_walk_notices_what_the_service_would_refuse(change):
 def test_a_source_that_mediaconvert_does_not_read_is_refused_unsent(container, codec):
     service = Service()
     with pytest.raises(TranscoderRejected) as caught:
-        engine_with(service.client).create_job(OUR_ID, Source("k", container, codec), ALL)
+        engine_with(service.client).create_job(Order(OUR_ID, Source("k", container, codec), ALL))
     assert caught.value.reason == "unsupported_here"
     assert codec in caught.value.detail
     assert service.requests == []
@@ -289,7 +292,7 @@ def test_a_source_that_mediaconvert_does_not_read_is_refused_unsent(container, c
 
 @pytest.mark.parametrize(("container", "is_read"), [("mov", True), ("aiff", False), ("", True)])
 def test_a_container_alone_may_say_that_nothing_in_it_is_read(container, is_read):
-    assert (MediaConvert.refusal(Source("k", container), []) is None) == is_read
+    assert (MediaConvert.refusal(Order("", Source("k", container))) is None) == is_read
 
 
 @pytest.mark.parametrize(
@@ -313,7 +316,7 @@ def test_a_container_alone_may_say_that_nothing_in_it_is_read(container, is_read
 )
 def test_a_source_that_mediaconvert_reads_is_sent(container, codec):
     service = Service()
-    engine_with(service.client).create_job(OUR_ID, Source("k", container, codec), ALL)
+    engine_with(service.client).create_job(Order(OUR_ID, Source("k", container, codec), ALL))
     assert len(service.jobs) == 1
 
 
@@ -392,7 +395,7 @@ def test_k8_k9_errors_of_mediaconvert_say_whether_to_repeat(status, code, error)
     service = Service()
     service.answers = [(status, code)]
     with pytest.raises(error, match=code):
-        engine_with(service.client).create_job(OUR_ID, SOURCE, ALL)
+        engine_with(service.client).create_job(ORDER)
 
 
 @pytest.mark.parametrize(
@@ -408,7 +411,7 @@ def test_k8_no_answer_from_mediaconvert_is_repeated(error):
     service.answers = [error, error, error]
     engine = engine_with(service.client)
     for call in (
-        lambda: engine.create_job(OUR_ID, SOURCE, ALL),
+        lambda: engine.create_job(ORDER),
         lambda: engine.find_job(OUR_ID),
         lambda: engine.read_job(JOB_ID),
     ):
@@ -420,7 +423,7 @@ def test_k8_no_answer_from_mediaconvert_is_repeated(error):
 def test_k8_an_answer_of_mediaconvert_that_makes_no_sense_is_none(body):
     engine = engine_with(lambda: answering(Service().client(), body))
     for call in (
-        lambda: engine.create_job(OUR_ID, SOURCE, ALL),
+        lambda: engine.create_job(ORDER),
         lambda: engine.read_job(JOB_ID),
     ):
         with pytest.raises(TranscoderUnavailable):
@@ -441,16 +444,16 @@ def test_k8_a_clock_that_is_wrong_is_put_right_some_day(stubbed, words):
 def test_k10_the_same_order_within_a_minute_is_one_job():
     service = Service()
     engine = engine_with(service.client)
-    assert engine.create_job(OUR_ID, SOURCE, ALL) == engine.create_job(OUR_ID, SOURCE, ALL)
+    assert engine.create_job(ORDER) == engine.create_job(ORDER)
     assert len(service.jobs) == 1
 
 
 def test_k10_an_unanswered_order_is_found_by_our_id_among_many():
     service = Service()
     engine = engine_with(service.client)
-    wanted = engine.create_job(OUR_ID, SOURCE, ALL)
+    wanted = engine.create_job(ORDER)
     for number in range(25):
-        engine.create_job(f"another-{number}", SOURCE, ALL)
+        engine.create_job(replace(ORDER, our_id=f"another-{number}"))
     service.requests.clear()
     assert engine.find_job(OUR_ID) == wanted
     assert service.requests == [("GET", "/2017-08-29/jobs")] * 2
@@ -471,7 +474,7 @@ def test_a_job_that_cannot_be_read_for_want_of_rights_is_no_forgotten_job():
 def test_a_job_that_runs_is_canceled_and_one_that_is_over_or_unknown_is_left():
     service = Service()
     engine = engine_with(service.client)
-    engine_id = engine.create_job(OUR_ID, SOURCE, ALL)
+    engine_id = engine.create_job(ORDER)
     service.jobs[engine_id]["status"] = "PROGRESSING"
     engine.cancel_job(engine_id)
     assert engine.read_job(engine_id).status == "Canceled"
@@ -491,7 +494,7 @@ def test_a_job_that_runs_is_canceled_and_one_that_is_over_or_unknown_is_left():
 def test_every_status_of_a_job_is_read(status):
     service = Service()
     engine = engine_with(service.client)
-    engine_id = engine.create_job(OUR_ID, SOURCE, ALL)
+    engine_id = engine.create_job(ORDER)
     service.jobs[engine_id]["status"] = status
     expected = {"CANCELED": "Canceled", "SUBMITTED": "Submitted", "PROGRESSING": "Progressing"}
     expected |= {"COMPLETE": "Complete", "ERROR": "Error"}
@@ -503,7 +506,9 @@ def test_every_status_of_a_job_is_read(status):
 def test_a_complete_job_names_the_keys_of_its_order_with_lengths_and_notes():
     service = Service()
     engine = engine_with(service.client)
-    engine_id = engine.create_job(OUR_ID, SOURCE, [*ALL, ("a$b/c.wav", FORMATS["wav"])])
+    engine_id = engine.create_job(
+        replace(ORDER, outputs=[*ALL, Wanted("a$b/c.wav", FORMATS["wav"])])
+    )
     service.jobs[engine_id].update(
         status="COMPLETE",
         timing={"submitTime": 1772446500, "startTime": 1772446510, "finishTime": 1772446530},
@@ -511,7 +516,7 @@ def test_a_complete_job_names_the_keys_of_its_order_with_lengths_and_notes():
         warnings=[{"code": 230006, "count": 2}, {"code": 230001, "count": 1}],
     )
     report = engine.read_job(engine_id)
-    assert [output.key for output in report.outputs] == [*(key for key, _ in ALL), "a$b/c.wav"]
+    assert [output.key for output in report.outputs] == [*(one.key for one in ALL), "a$b/c.wav"]
     assert [o.duration_ms for o in report.outputs] == [1000, 1001, 1002, 1003, None]
     assert {output.detail for output in report.outputs} == {
         "Part of the sound could not be decoded."
@@ -522,7 +527,7 @@ def test_a_complete_job_names_the_keys_of_its_order_with_lengths_and_notes():
 def test_a_failed_job_says_why():
     service = Service()
     engine = engine_with(service.client)
-    engine_id = engine.create_job(OUR_ID, SOURCE, ALL)
+    engine_id = engine.create_job(ORDER)
     service.fail(engine_id, 1030)
     report = engine.read_job(engine_id)
     assert (report.reason, report.detail) == ("unsupported_here", "1030: because")

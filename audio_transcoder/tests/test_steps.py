@@ -36,10 +36,10 @@ class FakeEngine:
     reports: dict = dataclasses.field(default_factory=dict)
     error: Exception | None = None
 
-    def create_job(self, our_id, source, outputs):
+    def create_job(self, order):
         if self.error:
             raise self.error
-        self.orders.append(our_id)
+        self.orders.append(order.our_id)
         return f"engine-{len(self.orders)}"
 
     def find_job(self, our_id):
@@ -95,10 +95,10 @@ def test_one_job_without_an_answer_does_not_hold_up_the_others(engine, monkeypat
     good = [make_job(placed=False) for _ in range(3)]
     create_job = engine.create_job
 
-    def answer_all_but_one(our_id, *order):
-        if our_id == str(bad.code):
+    def answer_all_but_one(order):
+        if order.our_id == str(bad.code):
             raise TranscoderUnavailable("no answer")
-        return create_job(our_id, *order)
+        return create_job(order)
 
     monkeypatch.setattr(engine, "create_job", answer_all_but_one)
     steps.place()

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from audio_transcoder.engines.mediaconvert import order
+from audio_transcoder.engines.mediaconvert import requests
 from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
 from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
 from buckets import BucketUnavailable
@@ -176,7 +176,7 @@ def test_a_result_that_the_engine_cannot_make_is_refused_at_the_form(
     signed_in, settings, mp3, monkeypatch
 ):
     settings.TRANSCODER_ENGINE = "mediaconvert"
-    monkeypatch.setattr(order, "RIFF_LIMIT", 100_000)  # bytes: half a second
+    monkeypatch.setattr(requests, "RIFF_LIMIT", 100_000)  # bytes: half a second
     response = upload(signed_in, mp3, headers={"X-Requested-With": "XMLHttpRequest"})
     assert (response.status_code, response.json()["reason"]) == (422, "too_long")
     assert upload(signed_in, mp3, formats=["flac"]).status_code == 302

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -16,15 +16,13 @@ from django.conf import settings
 
 from audio_transcoder.engines.base import (
     UNREADABLE,
-    Clip,
     JobReport,
-    Source,
+    Order,
     TranscoderError,
     TranscoderRejected,
     TranscoderUnavailable,
 )
-from audio_transcoder.engines.mediaconvert import order, reports
-from audio_transcoder.formats import Format
+from audio_transcoder.engines.mediaconvert import reports, requests
 
 Answer = TypeVar("Answer")
 
@@ -73,24 +71,16 @@ class MediaConvert:
         )
 
     @staticmethod
-    def refusal(
-        source: Source, formats: Sequence[Format], clip: Clip | None = None
-    ) -> TranscoderRejected | None:
-        """Return why MediaConvert cannot make ``formats`` of ``source``, or None."""
-        return order.refusal(source, formats, clip)
+    def refusal(order: Order) -> TranscoderRejected | None:
+        """Return why MediaConvert cannot do ``order``, or None."""
+        return requests.refusal(order)
 
     @functools.cached_property
     def client(self) -> BaseClient:
         return self.connect()
 
-    def create_job(
-        self,
-        our_id: str,
-        source: Source,
-        outputs: Sequence[tuple[str, Format]],
-        clip: Clip | None = None,
-    ) -> str:
-        """Order one rendition per ``(key, format)`` pair and return the job's id.
+    def create_job(self, order: Order) -> str:
+        """Place ``order`` and return the job's id.
 
         The same ``our_id`` within a minute is the same job. A clip is cut to hundredths of a
         second. Of a source with video it is refused, where that is known: times would be read as
@@ -100,15 +90,8 @@ class MediaConvert:
         Raises TranscoderRejected, also for what MediaConvert cannot do, or TranscoderUnavailable.
         Source: CreateJob.
         """
-        request = order.request(
-            our_id=our_id,
-            env=self.env,
-            role=self.role,
-            queue=self.queue,
-            bucket=self.bucket,
-            source=source,
-            outputs=outputs,
-            clip=clip,
+        request = requests.request(
+            order, env=self.env, role=self.role, queue=self.queue, bucket=self.bucket
         )
         return self._call(lambda: self.client.create_job(**request)["Job"]["Id"])
 
@@ -124,7 +107,7 @@ class MediaConvert:
             )
             for number, page in enumerate(pages, 1):
                 for job in page["Jobs"]:
-                    if job.get("UserMetadata", {}).get(order.OUR_ID) == our_id:
+                    if job.get("UserMetadata", {}).get(requests.OUR_ID) == our_id:
                         return job["Id"]
                 if number == _SEARCH_PAGES:
                     break

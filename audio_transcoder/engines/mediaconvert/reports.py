@@ -18,7 +18,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from audio_transcoder.engines.base import JobReport, OutputReport, SoundReport
-from audio_transcoder.engines.mediaconvert.order import ENV, OUR_ID, output_key
+from audio_transcoder.engines.mediaconvert.requests import ENV, OUR_ID, output_key
 
 DETAIL_TYPE = "MediaConvert Job State Change"
 

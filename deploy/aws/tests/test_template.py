@@ -11,8 +11,8 @@ from cfnlint.config import ManualArgs
 from django.conf import settings
 from moto.events.models import EventPattern
 
-from audio_transcoder.engines.base import Source
-from audio_transcoder.engines.mediaconvert import order
+from audio_transcoder.engines.base import Order, Source, Wanted
+from audio_transcoder.engines.mediaconvert import requests
 from audio_transcoder.formats import FORMATS
 from buckets.cors import cors_rules
 from deploy.aws import write
@@ -193,15 +193,14 @@ def test_every_event_of_our_jobs_reaches_the_topic(name):
 
 
 def test_every_event_of_a_job_as_our_engine_orders_it_reaches_the_topic():
-    written = order.request(
+    order = Order(
         our_id="0b0f5d2e-6f0f-4c1f-9f5e-2f7d1f0c9a11",
-        env="audio.example.org",
-        role="",
-        queue="",
-        bucket=BUCKET,
         source=Source(key="media/uploads/0b0f5d2e/source", container="wav", codec="pcm_s16le"),
-        outputs=[("media/renditions/0b0f5d2e/1/wav.wav", FORMATS["wav"])],
-    )["UserMetadata"]
+        outputs=[Wanted("media/renditions/0b0f5d2e/1/wav.wav", FORMATS["wav"])],
+    )
+    written = requests.request(order, env="audio.example.org", role="", queue="", bucket=BUCKET)[
+        "UserMetadata"
+    ]
     event = EVENTS["ERROR"]
     detail = event["detail"] | {"userMetadata": written}
     assert set(written) == {"env", "transcode_job"}

@@ -6,11 +6,10 @@ Source: MediaConvert API 2017-08-29, CreateJob; User Guide, "Supported input for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from audio_transcoder.engines.base import Clip, Source, TranscoderRejected
-from audio_transcoder.formats import Format, MediaConvertGroup
+from audio_transcoder.engines.base import Clip, Order, Source, TranscoderRejected, Wanted
+from audio_transcoder.formats import MediaConvertGroup
 
 # UserMetadata members, which every event repeats: whose job it is, and which.
 ENV = "env"
@@ -36,50 +35,39 @@ RIFF_LIMIT = 2**32 - 4096
 CLIP_LIMIT_MS = 25 * 3600 * 1000
 
 
-def request(
-    *,
-    our_id: str,
-    env: str,
-    role: str,
-    queue: str,
-    bucket: str,
-    source: Source,
-    outputs: Sequence[tuple[str, Format]],
-    clip: Clip | None = None,
-) -> dict[str, Any]:
+def request(order: Order, *, env: str, role: str, queue: str, bucket: str) -> dict[str, Any]:
     """Return the parameters of CreateJob. Raises TranscoderRejected for what it cannot do."""
-    refused = refusal(source, [format for _key, format in outputs], clip)
+    refused = refusal(order)
     if refused:
         raise refused
     return {
         "Role": role,
         "Queue": queue,
-        "ClientRequestToken": our_id,  # remembered for a minute: the same order is the same job
-        "UserMetadata": {ENV: env, OUR_ID: our_id},
+        "ClientRequestToken": order.our_id,  # remembered for a minute: the same order, one job
+        "UserMetadata": {ENV: env, OUR_ID: order.our_id},
         "Settings": {
             "TimecodeConfig": {"Source": "ZEROBASED"},
-            "Inputs": [_input(f"s3://{bucket}/{source.key}", outputs, clip)],
+            "Inputs": [_input(f"s3://{bucket}/{order.source.key}", order)],
             "OutputGroups": [
-                _group(format.name, f"s3://{bucket}/{key}", format.mediaconvert)
-                for key, format in outputs
+                _group(wanted.format.name, f"s3://{bucket}/{wanted.key}", wanted)
+                for wanted in order.outputs
             ],
         },
     }
 
 
-def refusal(
-    source: Source, formats: Sequence[Format], clip: Clip | None
-) -> TranscoderRejected | None:
-    """Return why MediaConvert cannot make ``formats`` of ``source``, or None.
+def refusal(order: Order) -> TranscoderRejected | None:
+    """Return why MediaConvert cannot do ``order``, or None.
 
     What is not known of the source is not held against it.
     """
+    source, clip = order.source, order.clip
     codecs = READABLE.get(source.container, ())
     is_read = source.codec.startswith(codecs) if source.codec else bool(codecs)
     if source.container and not is_read:
         what = f"{source.codec or 'sound'} in {source.container}"
         return TranscoderRejected("unsupported_here", f"MediaConvert does not read {what}.")
-    for format in formats:
+    for format in order.formats:
         channels = format.mediaconvert.max_channels
         if (source.channels or 0) > channels:
             return TranscoderRejected(
@@ -115,21 +103,22 @@ def output_key(group: dict[str, Any], output: dict[str, Any], bucket: str) -> st
     return f"{name.replace('$$', '$')}.{extension}"
 
 
-def _input(uri: str, outputs: Sequence[tuple[str, Format]], clip: Clip | None) -> dict[str, Any]:
+def _input(uri: str, order: Order) -> dict[str, Any]:
     one: dict[str, Any] = {
         "FileInput": uri,
         "TimecodeSource": "ZEROBASED",
         "AudioSelectors": {"Audio Selector 1": {"DefaultSelection": "DEFAULT"}},
     }
-    if any(output.video for _key, format in outputs for output in format.mediaconvert.outputs):
+    if any(output.video for format in order.formats for output in format.mediaconvert.outputs):
         one["VideoSelector"] = {}
-    if clip:
-        one["InputClippings"] = [_clipping(clip)]
+    if order.clip:
+        one["InputClippings"] = [_clipping(order.clip)]
     return one
 
 
-def _group(name: str, uri: str, group: MediaConvertGroup) -> dict[str, Any]:
+def _group(name: str, uri: str, wanted: Wanted) -> dict[str, Any]:
     """Return an OutputGroup whose file, or whose playlist, is stored exactly at ``uri``."""
+    group = wanted.format.mediaconvert
     stem, _dot, extension = uri.rpartition(".")
     destination = stem.removesuffix(group.outputs[0].modifier)
     is_file = group.type == "FILE_GROUP_SETTINGS"  # other groups name their files themselves
