@@ -128,8 +128,7 @@ def _entries_of(audio_file: AudioFile, kinds: Collection[str], paths: Paths) -> 
         )
     for rendition in audio_file.ready_renditions:
         if rendition.format_name in kinds:
-            # Not the rendition's own property: it would fetch the file once more.
-            name = f"{audio_file.name}.{rendition.format.extension}"
+            name = rendition.name_for(audio_file)
             yield Entry(
                 key=keys.bucket_key(rendition.file.name),
                 path=paths.path(rendition.format.label, name, number),

@@ -127,7 +127,7 @@ def _examine(audio_file: AudioFile) -> None:
         if audio_file.size_bytes <= HEAD_BYTES:  # else it is the head that was counted
             facts["duration_ms"] = sound.duration_ms
         tags.learn(audio_file, sound)
-        cover_changes.learn(audio_file, sound)
+        cover_changes.learn(audio_file, sound.picture)
     with transaction.atomic():
         row = AudioFile.objects.unexamined().filter(pk=audio_file.pk)
         row.update(examined_at=timezone.now(), **facts)

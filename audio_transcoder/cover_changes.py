@@ -7,26 +7,31 @@ between leaves nothing behind.
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
 import steps
 from audio_transcoder import covers, uploads
-from audio_transcoder.models import AudioFile, Deletion
+from audio_transcoder.models import AudioFile, Deletion, TranscodeJob
 from buckets import BucketError, BucketUnavailable
 from images import Picture
-from sound.probe import Sound
 
 logger = logging.getLogger(__name__)
 
+# A job that was ordered with a cover finds it for so long, whatever becomes of that meanwhile.
+LEFT_TO_JOBS = timedelta(hours=25)
 
-def learn(audio_file: AudioFile, sound: Sound) -> None:
-    """Take the cover that a look at a stored file has found, unless there is one.
 
-    Raises BucketUnavailable. Must not be called inside a transaction.
+def learn(audio_file: AudioFile, found: bytes) -> None:
+    """Take a picture that was found in a stored file for its cover, unless there is one.
+
+    Nor is it taken when the owner wants none. Raises BucketUnavailable. Must not be called inside
+    a transaction.
     """
-    picture = None if audio_file.cover else covers.found(sound.picture)
+    is_wanted = not audio_file.cover and not audio_file.is_cover_chosen
+    picture = covers.found(found) if is_wanted else None
     if picture is None:
         return
     try:
@@ -51,8 +56,10 @@ def remove(audio_file: AudioFile) -> None:
     """Take the file's cover away, with all sizes of it; a file that has none is fine."""
     row = AudioFile.objects.select_for_update().filter(pk=audio_file.pk).first()
     if row is not None and row.cover:
-        _forget(row.cover)
-        AudioFile.objects.filter(pk=row.pk).update(cover="", cover_width=None, cover_height=None)
+        _forget(row)
+        AudioFile.objects.filter(pk=row.pk).update(
+            cover="", cover_width=None, cover_height=None, **_by_owner()
+        )
 
 
 def _keep(audio_file: AudioFile, picture: Picture, *, only_if_none: bool) -> bool:
@@ -63,13 +70,17 @@ def _keep(audio_file: AudioFile, picture: Picture, *, only_if_none: bool) -> boo
         covers.put(name, picture)
         with transaction.atomic():
             row = AudioFile.objects.select_for_update().filter(pk=audio_file.pk).first()
-            is_wanted = row is not None and not (only_if_none and row.cover)
+            is_taken = row is not None and (row.cover or row.is_cover_chosen)
+            is_wanted = row is not None and not (only_if_none and is_taken)
             if is_wanted:
                 uploads.take_back(note)
                 if row.cover:
-                    _forget(row.cover)
+                    _forget(row)
                 AudioFile.objects.filter(pk=row.pk).update(
-                    cover=name, cover_width=picture.width, cover_height=picture.height
+                    cover=name,
+                    cover_width=picture.width,
+                    cover_height=picture.height,
+                    **({} if only_if_none else _by_owner()),
                 )
     except BaseException:
         uploads.remove_now(note)
@@ -79,7 +90,15 @@ def _keep(audio_file: AudioFile, picture: Picture, *, only_if_none: bool) -> boo
     return row is not None
 
 
-def _forget(cover: str) -> None:
-    """Let a cover and its sizes go with the caller's transaction."""
-    Deletion.objects.create(prefixes=[cover, covers.variants_prefix(cover)])
+def _by_owner() -> dict[str, object]:
+    return {"is_cover_chosen": True, "label_changed_at": timezone.now()}
+
+
+def _forget(audio_file: AudioFile) -> None:
+    """Let a file's cover and its sizes go with the caller's transaction."""
+    is_due = timezone.now()
+    if TranscodeJob.objects.unfinished().filter(audio_file=audio_file).exists():
+        is_due += LEFT_TO_JOBS
+    prefixes = [audio_file.cover, covers.variants_prefix(audio_file.cover)]
+    Deletion.objects.create(prefixes=prefixes, next_step_at=is_due)
     steps.nudge("delete")

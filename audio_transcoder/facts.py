@@ -71,7 +71,7 @@ def table(audio_file: AudioFile) -> Table:
         (_("Length"), [clock(one.duration_ms) for one in sounds]),
         (_("Size"), [_size(one.size_bytes) for one in sounds]),
     ]
-    columns = [_("Original"), *(one.format.label for one in results)]
+    columns = [_("Original"), *(one.label for one in results)]
     return Table(columns, [(name, cells) for name, cells in rows if any(cells)])
 
 

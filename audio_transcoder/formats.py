@@ -52,6 +52,7 @@ class Format:
     mediaconvert: MediaConvertGroup = field(hash=False)  # the same, as MediaConvert has it
     about_kbps: int  # kbit/s of most music, for estimates of size
     is_lossless: bool = False
+    holds_cover: bool = True  # whether its container takes a picture
 
 
 def _file(container: Mapping[str, Any], audio: Mapping[str, Any]) -> MediaConvertGroup:
@@ -96,7 +97,8 @@ FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
         Format("wav", "WAV", "wav", "audio/wav", _("CD quality, uncompressed, opens everywhere"),
-               "1351620000001-300300", _file(_RAW, _WAV), 1411, is_lossless=True),
+               "1351620000001-300300", _file(_RAW, _WAV), 1411,
+               is_lossless=True, holds_cover=False),
         Format("flac", "FLAC", "flac", "audio/flac", _("CD quality, about half the size of WAV"),
                "1351620000001-300110", _file(_RAW, _FLAC), 850, is_lossless=True),
         Format("mp4", "MP4", "mp4", "audio/mp4", _("AAC 256 kbit/s, small and good for phones"),

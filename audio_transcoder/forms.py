@@ -11,8 +11,10 @@ from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import TemporaryUploadedFile
+from django.db import transaction
 from django.forms.boundfield import BoundWidget
 from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -154,6 +156,25 @@ class TagsForm(forms.ModelForm):
         self._must_be("year", tags.YEAR, _("Write a year or a date, e.g. 2019 or 2019-05-01."))
         self._must_be("track", tags.TRACK, _("Write a number, e.g. 3 or 3/12."))
         return self.cleaned_data
+
+    def keep(self) -> bool:
+        """Write down what was changed; return whether the file is still there."""
+        row = AudioFile.objects.filter(pk=self.instance.pk)
+        with transaction.atomic():
+            now = row.select_for_update().first()
+            if now is None:
+                return False
+            changed = [
+                field for field, value in self.cleaned_data.items() if getattr(now, field) != value
+            ]
+            if changed:
+                edited = {*filter(None, now.edited_tags.split(",")), *changed}
+                row.update(
+                    **{field: self.cleaned_data[field] for field in changed},
+                    edited_tags=",".join(sorted(edited)),
+                    label_changed_at=timezone.now(),
+                )
+        return True
 
     def _must_be(self, field: str, shape: re.Pattern[str], sentence: str) -> None:
         value = self.cleaned_data.get(field)

@@ -13,6 +13,11 @@ def source_name(code: UUID) -> str:
     return f"uploads/{code}/source"
 
 
+def found_cover_name(code: UUID, order_id: str) -> str:
+    """Return the storage name under which an engine puts the picture that it found in a sound."""
+    return f"uploads/{code}/found-{order_id}"
+
+
 def bucket_key(name: str) -> str:
     """Return the object key of a storage name: ``uploads/…`` is ``media/uploads/…``."""
     return f"{settings.MEDIAFILES_LOCATION}/{name}"

@@ -34,7 +34,8 @@ from transcode_messages.models import Message
 YOUNG = timedelta(days=1)
 # The names of all that we store; a folder's mark, as consoles make them, is none of ours.
 _OURS = re.compile(
-    r"uploads/(?P<upload>[^/]+)/(?:source|arriving|cover-[0-9a-f]+)|renditions/(?P<result>[^/]+)/[^/]+/.*[^/]"
+    r"uploads/(?P<upload>[^/]+)/(?:source|arriving|(?:cover|found)-[0-9a-z.-]+)"
+    r"|renditions/(?P<result>[^/]+)/[^/]+/.*[^/]"
     r"|variants/(?P<variant>[^/]+)/.*[^/]|check/(?P<look>[^/]+)",
     re.DOTALL,
 )

@@ -51,7 +51,7 @@ def sources(audio_file: AudioFile) -> list[PlayerSource]:
         found.append(
             PlayerSource(
                 str(rendition.code),
-                rendition.format.label,
+                rendition.label,
                 rendition.listen_url,
                 rendition.format.media_type,
                 rendition.job.clip_start_ms or 0,

@@ -12,7 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from audio_transcoder import arrivals, direct_uploads, intake, removal, settling, uploads
+from audio_transcoder import arrivals, direct_uploads, findings, intake, removal, settling, uploads
 from audio_transcoder.engines import READ_OFTEN
 from audio_transcoder.engines.base import TranscoderError, TranscoderRejected, TranscoderUnavailable
 from audio_transcoder.health import has_its_workers
@@ -48,6 +48,7 @@ def place() -> datetime | None:
             next_step_at=timezone.now() + PLACING,
             place_attempts=F("place_attempts") + 1,
             asked_since=Coalesce("asked_since", timezone.now()),
+            label_at=Coalesce("label_at", timezone.now()),  # before the file is read again
         )
         if not claimed:
             continue
@@ -158,6 +159,12 @@ def refresh() -> datetime | None:
         .values_list("next_step_at", flat=True)
         .first()
     )
+
+
+@step("facts", runs_in="steps")
+def learn_facts() -> datetime | None:
+    """Ask for what engines find out when a job is over; return when to look again."""
+    return findings.work_off_due()
 
 
 @step("delete", runs_in="steps")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Protocol
 
 from audio_transcoder import names
 from audio_transcoder.models import AudioFile
-from sound.probe import Sound
 
 # Field of AudioFile -> FFmpeg's names for it, the first one that says something counts.
 TAGS = {
@@ -21,7 +22,14 @@ TRACK = re.compile(r"[0-9]{1,4}(?:/[0-9]{1,4})?")
 _SHAPES = {"year": YEAR, "track": TRACK}
 
 
-def of(sound: Sound) -> dict[str, str]:
+class Tagged(Protocol):
+    """A sound that says something of itself: by FFmpeg's names, a stranger's text."""
+
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+
+
+def of(sound: Tagged) -> dict[str, str]:
     """Return values for the fields of TAGS, of what a sound says of itself: a stranger's text.
 
     In one line, without invisible characters, no longer than the field. Of a date and a track
@@ -33,12 +41,13 @@ def of(sound: Sound) -> dict[str, str]:
     }
 
 
-def learn(audio_file: AudioFile, sound: Sound) -> None:
-    """Take the tags that a look has found; what is there stays."""
+def learn(audio_file: AudioFile, sound: Tagged) -> None:
+    """Take the tags that were found in a sound; what is there, or was changed by hand, stays."""
     row = AudioFile.objects.filter(pk=audio_file.pk)
     for field, value in of(sound).items():
         if value:
-            row.filter(**{field: ""}).update(**{field: value})
+            # No name of a field is part of another one's.
+            row.filter(**{field: ""}).exclude(edited_tags__contains=field).update(**{field: value})
 
 
 def text(field: str, raw: str) -> str:

@@ -31,7 +31,7 @@ def events(audio_file: AudioFile) -> list[Event]:
 
 def _later(audio_file: AudioFile) -> Iterator[Event]:
     for rendition in audio_file.renditions.all():
-        label = rendition.format.label
+        label = rendition.label
         if rendition.ready_at:
             yield Event(rendition.ready_at, "check", _("{format} is ready").format(format=label))
         if rendition.downloaded_at:

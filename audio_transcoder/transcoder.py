@@ -67,6 +67,7 @@ class AudioTranscoder:
             engine_id=engine_id,
             asked_since=None,
             placed_at=now,
+            facts_due_at=now,
             read_at=now,
             next_step_at=now + TranscodeJob.READ_OTHERWISE,
         )

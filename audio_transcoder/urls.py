@@ -53,6 +53,7 @@ audio = (
         path("<uuid:code>/retry/", one_file.retry, name="retry"),
         path("<uuid:code>/cancel/", one_file.cancel, name="cancel"),
         path("<uuid:code>/delete/", one_file.delete, name="delete"),
+        path("<uuid:code>/label/apply/", one_file.apply_label, name="apply-label"),
         path("<uuid:code>/tags/", labels.edit_tags, name="edit-tags"),
         path("<uuid:code>/cover/", labels.edit_cover, name="edit-cover"),
         path("<uuid:code>/cover/<str:size>/", labels.cover, name="cover"),

@@ -27,6 +27,8 @@ ENGINES: dict[str, type[Engine]] = {
 
 READ_OFTEN = tuple(name for name, engine in ENGINES.items() if engine.is_read_often)
 
+CARRY_LABELS = tuple(name for name, engine in ENGINES.items() if engine.carries_labels)
+
 
 def kinds() -> list[str]:
     """Return what to call the kinds of sound that TRANSCODER_ENGINE takes."""

@@ -67,6 +67,7 @@ class Wanted:
 
     key: str  # in the bucket
     format: Format
+    bitrate_kbps: int | None = None  # None: the format's own
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,15 @@ class Order:
     source: Source
     outputs: Sequence[Wanted] = ()
     clip: Clip | None = None
+    target_lufs: int | None = None  # how loud results shall be, EBU R128; None: as the source is
+    # Tags, by FFmpeg's names, that take the place of the source's; "" takes one away.
+    tags: Mapping[str, str] = field(default_factory=dict)
+    # The picture that results carry instead of the source's: its key, "" for none; None: as it is.
+    cover_key: str | None = None
+    # Whether the engine shall say what it finds in the source, if it can, and where it shall put
+    # the source's own picture; empty: nowhere.
+    is_analysed: bool = False
+    found_cover_key: str = ""
 
     @property
     def formats(self) -> list[Format]:
@@ -156,6 +166,7 @@ class JobReport:
     outputs: Sequence[OutputReport] = field(default_factory=tuple)
     reason: str = ""
     detail: str = ""
+    awaits_facts: bool = False  # more will be known of source and results: ask again
     # With the status Error: it was the engine's own passing fault, and a new order may succeed.
     is_passing: bool = False
 
@@ -165,6 +176,8 @@ class Engine(Protocol):
 
     # Whether it tells progress, and may be asked for it every second while somebody looks.
     is_read_often: bool
+    # Whether results are given the tags and the cover of the order.
+    carries_labels: bool
 
     @classmethod
     def from_settings(cls, region_name: str, pipeline_name: str) -> Engine:

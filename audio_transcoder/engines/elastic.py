@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,9 +20,12 @@ from audio_transcoder.engines.base import (
     JobReport,
     Order,
     OutputReport,
+    OutputSound,
+    SoundReport,
     TranscoderError,
     TranscoderRejected,
     TranscoderUnavailable,
+    Wanted,
 )
 from elastic_transcoder.client import client
 
@@ -45,6 +49,16 @@ STATUS_OF_STATE = {
 }
 Answer = TypeVar("Answer")
 
+# How large a cover that the owner chose is in results, and what it is.
+COVER = {
+    "MaxWidth": "1400",
+    "MaxHeight": "1400",
+    "SizingPolicy": "ShrinkToFit",
+    "PaddingPolicy": "NoPad",
+    "AlbumArtFormat": "jpg",
+}
+# Of a waveform: what a row keeps.
+WAVEFORM_POINTS = 2000
 _STATUSES = {"Submitted", "Progressing", "Complete", "Canceled", "Error"}
 # Pages of 50 jobs, newest first: an unanswered order is looked for among so many.
 _SEARCH_PAGES = 40
@@ -58,6 +72,7 @@ class ElasticTranscoder:
     """
 
     is_read_often = True
+    carries_labels = True
 
     def __init__(self, client: BaseClient, pipeline_name: str) -> None:
         self.client = client
@@ -112,12 +127,15 @@ class ElasticTranscoder:
         request = {
             "PipelineId": self.pipeline_id,
             "Input": {"Key": order.source.key, **time_span},
-            "Outputs": [
-                {"Key": wanted.key, "PresetId": wanted.format.elastic_preset_id}
-                for wanted in order.outputs
-            ],
+            "Outputs": [_output(wanted, order.cover_key) for wanted in order.outputs],
             "UserMetadata": {OUR_ID: order.our_id},
         }
+        # Our own server's extra members.
+        if order.tags:
+            request["Tags"] = dict(order.tags)
+        if order.is_analysed:
+            where = {"CoverKey": order.found_cover_key} if order.found_cover_key else {}
+            request["Analysis"] = where
         try:
             return self._call(lambda: self.client.create_job(**request)["Job"]["Id"])
         except TranscoderRejected as error:
@@ -221,6 +239,15 @@ class ElasticTranscoder:
             raise TranscoderUnavailable(f"an answer that makes no sense ({error!r})") from error
 
 
+def _output(wanted: Wanted, cover_key: str | None) -> dict[str, Any]:
+    """Return ``wanted`` as the API has it, with the cover where its container takes one."""
+    output: dict[str, Any] = {"Key": wanted.key, "PresetId": wanted.format.elastic_preset_id}
+    if cover_key is not None and wanted.format.holds_cover:
+        artwork = [{"InputKey": cover_key, **COVER}] if cover_key else []
+        output["AlbumArt"] = {"MergePolicy": "Replace", "Artwork": artwork}
+    return output
+
+
 def _time_span(clip: Clip) -> dict[str, str]:
     """Return ``clip`` as the API has it: seconds with three decimals."""
     span = {"StartTime": f"{clip.start_ms / 1000:.3f}"}
@@ -273,6 +300,44 @@ def _job_report(job: dict[str, Any]) -> JobReport:
         outputs=outputs,
         reason=reason,
         detail=detail,
+        sound=_sound_report(job.get("Analysis")),
+        awaits_facts=job.get("Analysis") is not None and "Status" not in job["Analysis"],
+    )
+
+
+def _sound_report(found: dict[str, Any] | None) -> SoundReport | None:
+    """Return what the extra member Analysis says, None before it says anything."""
+    if not found or "Status" not in found:
+        return None
+    return SoundReport(
+        codec=found.get("Codec", "")[:32],
+        channels=found.get("Channels"),
+        sample_rate_hz=found.get("SampleRateHz"),
+        bits=found.get("BitDepth"),
+        bitrate_kbps=found.get("BitRateKbps"),
+        loudness_lufs=found.get("LoudnessLufs"),
+        true_peak_dbtp=found.get("TruePeakDbtp"),
+        waveform=base64.b64decode(found.get("Waveform", ""))[:WAVEFORM_POINTS],
+        tags=found.get("Tags", {}),
+        cover_key=found.get("CoverKey", ""),
+    )
+
+
+def _output_sound(found: dict[str, Any] | None) -> OutputSound | None:
+    """Return what the extra member Sound of an output says."""
+    if not found:
+        return None
+    return OutputSound(
+        codec=found.get("Codec", ""),
+        channels=found.get("Channels"),
+        sample_rate_hz=found.get("SampleRateHz"),
+        bits=found.get("BitDepth"),
+        bitrate_kbps=found.get("BitRateKbps"),
+        is_faithful=found.get("IsFaithful"),
+        sample_hash=found.get("SampleHash", ""),
+        correlation=found.get("Correlation"),
+        lost_tags=tuple(found.get("LostTags", ())),
+        has_cover=found.get("HasCover"),
     )
 
 
@@ -285,6 +350,7 @@ def _output_report(output: dict, prefix: str) -> OutputReport:
         duration_ms=output.get("DurationMillis"),
         reason=_reason(detail) if output["Status"] == "Error" else "",
         detail=detail,
+        sound=_output_sound(output.get("Sound")),
     )
 
 

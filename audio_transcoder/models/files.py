@@ -19,12 +19,44 @@ from audio_transcoder.engines.base import SoundReport, Source
 from audio_transcoder.formats import FORMATS, source_extension, source_media_type
 from audio_transcoder.models.deletions import DeletedJob, Deletion
 from audio_transcoder.models.jobs import Rendition, TranscodeJob
+from audio_transcoder.variants import Options
 from transcode_messages.models import Message
 
 
 def source_name(audio_file: AudioFile, _filename: str) -> str:
     """Return the storage name of an upload; nothing of the person's file name is in it."""
     return keys.source_name(audio_file.code)
+
+
+AS_USUAL = Options()
+
+
+def _newest(renditions: Iterable[Rendition]) -> list[Rendition]:
+    """Return the last one of each format and variant, in the order of the table of formats."""
+    newest = {(one.format_name, one.variant): one for one in renditions}
+    return [
+        rendition
+        for format_name in FORMATS
+        for (name, _variant), rendition in newest.items()
+        if name == format_name
+    ]
+
+
+def _by_options(renditions: Iterable[Rendition]) -> list[tuple[Options, list[str]]]:
+    """Return what orders them again: the options of a job, and its formats."""
+    jobs: dict[tuple[int | None, ...], list[dict[str, int | None]]] = {}
+    for one in renditions:
+        job = one.job
+        alike = jobs.setdefault((job.clip_start_ms, job.clip_end_ms, job.target_lufs), [{}])
+        # A job has one result of a format.
+        if one.format_name in alike[-1]:
+            alike.append({})
+        alike[-1][one.format_name] = one.wanted_bitrate_kbps
+    return [
+        (Options(*part, {name: kbps for name, kbps in formats.items() if kbps}), list(formats))
+        for part, alike in jobs.items()
+        for formats in alike
+    ]
 
 
 class AudioFileQuerySet(models.QuerySet["AudioFile"]):
@@ -128,6 +160,11 @@ class AudioFile(models.Model):
     cover = models.CharField(max_length=200, blank=True)
     cover_width = models.PositiveIntegerField(null=True, blank=True)
     cover_height = models.PositiveIntegerField(null=True, blank=True)
+    # What its owner has said of it: names of fields, with commas between, and whether the cover
+    # was chosen, or taken away. The rest is the sound's own, and results carry that by themselves.
+    edited_tags = models.CharField(max_length=64, blank=True)
+    is_cover_chosen = models.BooleanField(default=False)
+    label_changed_at = models.DateTimeField(null=True, blank=True)  # by the owner
     created_at = models.DateTimeField(default=timezone.now)
     # When somebody looked whether it is sound. None: it came past the web process, and its jobs
     # wait until the step "examine" has looked, next at ``examine_at``.
@@ -208,31 +245,75 @@ class AudioFile(models.Model):
         if found.waveform and row.exists():
             Waveform.objects.get_or_create(audio_file=self, defaults={"peaks": found.waveform})
 
-    def order(self, formats: Iterable[str]) -> TranscodeJob:
+    def tags_given(self) -> dict[str, str]:
+        """Return what the owner has changed of the tags, by FFmpeg's names; "" takes one away."""
+        edited = self.edited_tags.split(",") if self.edited_tags else []
+        return {{"year": "date"}.get(field, field): getattr(self, field) for field in edited}
+
+    def cover_key_given(self) -> str | None:
+        """Return the key of the cover that the owner chose, "" for none; None: the sound's own."""
+        if not self.is_cover_chosen:
+            return None
+        return keys.bucket_key(self.cover) if self.cover else ""
+
+    def order(self, formats: Iterable[str], options: Options = AS_USUAL) -> TranscodeJob:
         """Order one rendition for each named format; a step places the job with the engine."""
         with transaction.atomic():
-            job = TranscodeJob.objects.create(audio_file=self, engine=settings.TRANSCODER_ENGINE)
-            Rendition.objects.bulk_create(Rendition.of(job, name) for name in formats)
+            job = TranscodeJob.objects.create(
+                audio_file=self,
+                engine=settings.TRANSCODER_ENGINE,
+                clip_start_ms=options.clip_start_ms,
+                clip_end_ms=options.clip_end_ms,
+                target_lufs=options.target_lufs,
+            )
+            Rendition.objects.bulk_create(Rendition.of(job, name, options) for name in formats)
             self.keep_state()
             steps.nudge("place")
         return job
 
-    def order_missing(self, formats: Iterable[str]) -> TranscodeJob | None:
-        """Order those of the named formats that are neither there nor under way, if any."""
+    def order_missing(
+        self, formats: Iterable[str], options: Options = AS_USUAL
+    ) -> TranscodeJob | None:
+        """Order those of the named formats that are neither there nor under way, if any.
+
+        Another part, loudness or bit rate is another result.
+        """
         with transaction.atomic():
             # Two tabs may ask at once: the second one waits here for the first one's rows.
             if AudioFile.objects.select_for_update().filter(pk=self.pk).first() is None:
                 return None
-            # Of several renditions of a format the newest counts.
-            plain = self.renditions.plain().order_by("pk")
-            newest = dict(plain.values_list("format_name", "status"))
+            # Of several renditions of a format and variant the newest counts.
+            rows = self.renditions.order_by("pk")
+            newest = {
+                (name, variant): status
+                for name, variant, status in rows.values_list("format_name", "variant", "status")
+            }
             fine = (*TranscodeJob.OPEN, TranscodeJob.Status.COMPLETE)
-            wanted = [name for name in formats if newest.get(name) not in fine]
+            wanted = {(name, options.variant(name)) for name in formats}
+            wanted = {one for one in wanted if newest.get(one) not in fine}
             if not wanted:
                 return None
-            if not [name for name in newest if newest[name] not in fine and name not in wanted]:
+            if not [one for one in newest if newest[one] not in fine and one not in wanted]:
                 Message.objects.settle([self.code])  # nothing is left to try again
-            return self.order(wanted)
+            return self.order([name for name in FORMATS if name in dict(wanted)], options)
+
+    def order_failed(self) -> list[TranscodeJob]:
+        """Order again what failed or was canceled, each as it was ordered."""
+        with transaction.atomic():
+            jobs = [
+                self.order_missing(formats, options)
+                for options, formats in _by_options(self.failed_renditions)
+            ]
+        return [job for job in jobs if job is not None]
+
+    def order_outdated(self) -> list[TranscodeJob]:
+        """Order again the results that carry older tags or another cover, each as it was."""
+        with transaction.atomic():
+            # Two tabs may ask at once: the second one sees the first one's rows.
+            self.hold()
+            mine = AudioFile.objects.with_work().filter(pk=self.pk).first()
+            outdated = mine.outdated_renditions if mine else []
+            return [self.order(formats, options) for options, formats in _by_options(outdated)]
 
     def hold(self) -> None:
         """Let nobody else change the state of this file before the transaction ends.
@@ -252,17 +333,26 @@ class AudioFile(models.Model):
     @property
     def latest_renditions(self) -> list[Rendition]:
         """The newest rendition of each format and variant, in the order of the table of formats."""
-        newest = {(one.format_name, one.variant): one for one in self.renditions.all()}
+        return _newest(self.renditions.all())
+
+    @property
+    def ready_renditions(self) -> list[Rendition]:
+        """The newest one of each format and variant that can be had; a newer one may be made."""
+        ready = {
+            (one.format_name, one.variant): one for one in self.renditions.all() if one.is_ready
+        }
         return [
             rendition
             for format_name in FORMATS
-            for (name, _variant), rendition in newest.items()
+            for (name, _variant), rendition in ready.items()
             if name == format_name
         ]
 
     @property
-    def ready_renditions(self) -> list[Rendition]:
-        return [rendition for rendition in self.latest_renditions if rendition.is_ready]
+    def outdated_renditions(self) -> list[Rendition]:
+        """Results that are there and carry older tags or another cover; none that are made anew."""
+        latest = self.latest_renditions
+        return [one for one in latest if one.is_ready and one.has_older_label]
 
     @property
     def failed_renditions(self) -> list[Rendition]:
@@ -282,6 +372,11 @@ class AudioFile(models.Model):
     @property
     def open_jobs(self) -> list[TranscodeJob]:
         return [job for job in self.jobs.all() if not job.is_final]
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a page that shows it should ask for what changed."""
+        return any(job.has_news for job in self.jobs.all())
 
     @property
     def state(self) -> str:

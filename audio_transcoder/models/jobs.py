@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models, transaction
@@ -16,12 +17,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 import steps
-from audio_transcoder import keys, order_ids, reasons
-from audio_transcoder.engines.base import JobReport, Order, Wanted
+from audio_transcoder import keys, order_ids, reasons, variants
+from audio_transcoder.engines import CARRY_LABELS
+from audio_transcoder.engines.base import Clip, JobReport, Order, Wanted
 from audio_transcoder.formats import FORMATS, Format
 from audio_transcoder.models.deletions import DeletedJob, Deletion
+from audio_transcoder.variants import Options
 from transcode_messages.languages import spoken_to
 from transcode_messages.models import Message
+
+if TYPE_CHECKING:
+    from audio_transcoder.models.files import AudioFile
 
 
 class TranscodeJobQuerySet(models.QuerySet["TranscodeJob"]):
@@ -32,6 +38,11 @@ class TranscodeJobQuerySet(models.QuerySet["TranscodeJob"]):
         """Jobs to place now; those of a file that nobody has looked at yet are not among them."""
         due = self.unfinished().filter(engine_id="", next_step_at__lte=now)
         return due.filter(audio_file__examined_at__isnull=False)
+
+    def awaiting_facts(self) -> TranscodeJobQuerySet:
+        """Jobs that are over and whose engine still finds something out."""
+        told = (TranscodeJob.Status.COMPLETE, TranscodeJob.Status.ERROR)
+        return self.filter(facts_due_at__isnull=False, status__in=told).exclude(engine_id="")
 
     def placed(self) -> TranscodeJobQuerySet:
         return self.unfinished().exclude(engine_id="")
@@ -70,6 +81,8 @@ class TranscodeJob(models.Model):
     READ_WHILE_WATCHED = timedelta(seconds=0.9)
     # Nobody looks: the notice will tell, and this is for when it does not.
     READ_OTHERWISE = timedelta(minutes=2)
+    # A page that is open waits for so long for what is found out when a job is over.
+    FACTS_SHOWN_FOR = timedelta(minutes=3)
     # A result that the engine calls complete may be this late in the store.
     RESULT_LIMIT = timedelta(minutes=5)
     # An engine that is silent for so long is given up.
@@ -110,6 +123,12 @@ class TranscodeJob(models.Model):
     watched_at = models.DateTimeField(null=True, blank=True)
     missing_since = models.DateTimeField(null=True, blank=True)  # a result not in the store
     reported_at = models.DateTimeField(null=True, blank=True)
+    # When to ask the engine, once the job is over, for what it has found in source and results;
+    # None: everything is known, or nothing more will be.
+    facts_due_at = models.DateTimeField(null=True, blank=True)
+    facts_attempts = models.PositiveSmallIntegerField(default=0)
+    # When tags and cover were read for the run; what the owner changes later it does not have.
+    label_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)  # when the work on it began
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -125,6 +144,12 @@ class TranscodeJob(models.Model):
             models.Index(fields=["engine_id"], name="transcode_job_engine_id"),
             # The dashboard: what ended how, in a time. A forecast: the jobs that ended last.
             models.Index(fields=["status", "finished_at"], name="transcode_job_ended"),
+            # The step "facts" looks for jobs that are due.
+            models.Index(
+                fields=["facts_due_at"],
+                condition=Q(facts_due_at__isnull=False),
+                name="transcode_job_facts",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -135,13 +160,42 @@ class TranscodeJob(models.Model):
         return order_ids.order_id(self.code, self.run)
 
     @property
+    def clip(self) -> Clip | None:
+        """The part of the sound that is wanted, None for all of it."""
+        return variants.clip(self.clip_start_ms, self.clip_end_ms)
+
+    @property
     def order(self) -> Order:
         """What the engine is to do in this run."""
         return Order(
             our_id=self.order_id,
             source=self.audio_file.source,
             outputs=[one.wanted for one in self.renditions.all()],
+            clip=self.clip,
+            target_lufs=self.target_lufs,
+            tags=self.audio_file.tags_given(),
+            cover_key=self.audio_file.cover_key_given(),
+            is_analysed=self._wants_analysis,
+            found_cover_key=self._found_cover_key(),
         )
+
+    @property
+    def _wants_analysis(self) -> bool:
+        """Whether the sound is to be heard as a whole; for a part of it only while unknown."""
+        return self.clip is None or self.audio_file.loudness_lufs is None
+
+    def _found_cover_key(self) -> str:
+        """Return where the engine shall put the source's own picture; empty if one is known."""
+        if self.audio_file.cover or self.audio_file.is_cover_chosen:
+            return ""
+        return keys.bucket_key(keys.found_cover_name(self.audio_file.code, self.order_id))
+
+    @property
+    def has_news(self) -> bool:
+        """Whether it is open, or was over a moment ago and more is found out yet."""
+        if not self.is_final or self.facts_due_at is None or self.status == self.Status.CANCELED:
+            return not self.is_final
+        return timezone.now() - (self.finished_at or self.created_at) < self.FACTS_SHOWN_FOR
 
     @property
     def is_final(self) -> bool:
@@ -195,6 +249,7 @@ class TranscodeJob(models.Model):
                 self._learn_the_length()
                 self._tell_owner()
                 steps.nudge("place")
+                steps.nudge("facts")
             if changed:
                 self.audio_file.keep_state()
         return changed
@@ -255,6 +310,7 @@ class TranscodeJob(models.Model):
                 asked_since=None,
                 placed_at=None,
                 missing_since=None,
+                label_at=None,
                 next_step_at=again,
             ):
                 return False
@@ -314,7 +370,14 @@ class TranscodeJob(models.Model):
         if not self.is_final:
             return None
         missing = self.renditions.exclude(status=self.Status.COMPLETE)
-        return self.audio_file.order_missing(missing.values_list("format_name", flat=True))
+        bitrates = dict(missing.values_list("format_name", "wanted_bitrate_kbps"))
+        options = Options(
+            self.clip_start_ms,
+            self.clip_end_ms,
+            self.target_lufs,
+            {name: kbps for name, kbps in bitrates.items() if kbps},
+        )
+        return self.audio_file.order_missing(bitrates, options)
 
     def _tell_owner(self) -> None:
         if self.status == self.Status.CANCELED:
@@ -339,7 +402,7 @@ class TranscodeJob(models.Model):
         failed = self.renditions.filter(status=self.Status.ERROR)
         return _("Your file {name} could not be converted to {formats}. {reason}").format(
             name=self.audio_file.name,
-            formats=", ".join(str(rendition.format.label) for rendition in failed),
+            formats=", ".join(rendition.label for rendition in failed),
             reason=self.reason_sentence,
         )
 
@@ -407,9 +470,11 @@ class Rendition(models.Model):
         return f"{self.format_name} {self.code}"
 
     @classmethod
-    def of(cls, job: TranscodeJob, format_name: str) -> Rendition:
+    def of(cls, job: TranscodeJob, format_name: str, options: Options) -> Rendition:
         """Return an unsaved row."""
         return cls(
+            variant=options.variant(format_name),
+            wanted_bitrate_kbps=options.bitrates.get(format_name),
             audio_file=job.audio_file,
             job=job,
             format_name=format_name,
@@ -433,7 +498,26 @@ class Rendition(models.Model):
     @property
     def wanted(self) -> Wanted:
         """What the engine is to make for it."""
-        return Wanted(keys.bucket_key(self.file.name), self.format)
+        key = keys.bucket_key(self.file.name)
+        return Wanted(key, self.format, self.wanted_bitrate_kbps)
+
+    @property
+    def label(self) -> str:
+        """What to call it: its format, and what of it is not as usual."""
+        return variants.label(self.format.label, self.variant)
+
+    @property
+    def html_id(self) -> str:
+        """What tells it from the other results on the page of its file."""
+        return f"{self.format_name} {self.variant}".strip().replace(" ", "-")
+
+    @property
+    def has_older_label(self) -> bool:
+        """Whether the owner has changed tags or cover since they were read for it."""
+        changed_at, read_at = self.audio_file.label_changed_at, self.job.label_at
+        if changed_at is None or self.job.engine not in CARRY_LABELS:
+            return False
+        return (read_at or self.job.created_at) < changed_at
 
     @property
     def is_ready(self) -> bool:
@@ -450,7 +534,13 @@ class Rendition(models.Model):
 
     @property
     def download_name(self) -> str:
-        return f"{self.audio_file.name}.{self.format.extension}"
+        return self.name_for(self.audio_file)
+
+    def name_for(self, audio_file: AudioFile) -> str:
+        """Return the name to download it by; ``audio_file`` is its file, which need not be read."""
+        words = variants.in_file_name(self.variant)
+        name = f"{audio_file.name} {words}" if words else audio_file.name
+        return f"{name}.{self.format.extension}"
 
     @property
     def download_url(self) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
+
 from django import template
 
-from audio_transcoder import covers
+from audio_transcoder import covers, tags
 from audio_transcoder.models import AudioFile
 from images import Size
 
@@ -32,3 +34,11 @@ def has_tags(audio_file: AudioFile) -> bool:
             audio_file.track,
         )
     )
+
+
+@register.filter
+def label_version(audio_file: AudioFile) -> str:
+    """Return what tells one cover and tags of a file from others."""
+    shown = [getattr(audio_file, field) for field in ("cover", *tags.TAGS)]
+    shown += [one.html_id for one in audio_file.outdated_renditions]
+    return f"{zlib.crc32(repr(shown).encode()):x}"

@@ -213,3 +213,90 @@ def test_cancelling_what_runs_already_is_no_error(stubbed):
     engine, stubber = stubbed
     stubber.add_client_error("cancel_job", "ResourceInUseException", "busy", http_status_code=409)
     engine.cancel_job(JOB_ID)
+
+
+def test_tags_covers_and_the_wish_to_know_are_members_of_our_own(stubbed):
+    engine, stubber = stubbed
+    with_pipeline(stubber)
+    artwork = {
+        "InputKey": "media/c",
+        "MaxWidth": "1400",
+        "MaxHeight": "1400",
+        "SizingPolicy": "ShrinkToFit",
+        "PaddingPolicy": "NoPad",
+        "AlbumArtFormat": "jpg",
+    }
+    stubber.add_response(
+        "create_job",
+        {"Job": {"Id": JOB_ID}},
+        {
+            "PipelineId": PIPELINE["Id"],
+            "Input": {"Key": "media/k"},
+            "Outputs": [
+                {"Key": "o.wav", "PresetId": "1351620000001-300300"},
+                {
+                    "Key": "o.mp3",
+                    "PresetId": "1351620000001-300020",
+                    "AlbumArt": {"MergePolicy": "Replace", "Artwork": [artwork]},
+                },
+            ],
+            "UserMetadata": {"transcode_job": "me"},
+            "Tags": {"title": "New", "album": ""},
+            "Analysis": {"CoverKey": "media/found"},
+        },
+    )
+    wanted = [Wanted("o.wav", FORMATS["wav"]), Wanted("o.mp3", FORMATS["mp3"])]
+    order = Order(
+        "me",
+        Source("media/k"),
+        wanted,
+        tags={"title": "New", "album": ""},
+        cover_key="media/c",
+        is_analysed=True,
+        found_cover_key="media/found",
+    )
+    assert engine.create_job(order) == JOB_ID
+
+
+def job_with(analysis: dict | None, sound: dict | None = None) -> dict:
+    output = {"Id": "1", "Key": "a.mp3", "Status": "Complete", "Sound": sound}
+    job = {"Id": JOB_ID, "Status": "Complete", "Outputs": [output], "Analysis": analysis}
+    return {"Job": {name: value for name, value in job.items() if value is not None}}
+
+
+def test_an_analysis_is_awaited_until_it_has_a_status(stubbed):
+    engine, stubber = stubbed
+    for analysis, is_awaited in ((None, False), ({"CoverKey": "c"}, True), ({}, True)):
+        stubber.add_response("read_job", job_with(analysis, {}), {"Id": JOB_ID})
+        report = engine.read_job(JOB_ID)
+        assert (report.sound, report.awaits_facts) == (None, is_awaited)
+
+
+def test_what_was_found_in_source_and_result_is_read(stubbed):
+    engine, stubber = stubbed
+    analysis = {
+        "Status": "Complete",
+        "CoverKey": "media/found",
+        "Codec": "mp3",
+        "SampleRateHz": 44100,
+        "Channels": 2,
+        "BitRateKbps": 192,
+        "LoudnessLufs": -14.2,
+        "TruePeakDbtp": -0.3,
+        "Tags": {"title": "Found"},
+        "Waveform": "AP8=",
+    }
+    sound = {"Codec": "flac", "IsFaithful": False, "Correlation": 0.99, "LostTags": ["mood"]}
+    stubber.add_response("read_job", job_with(analysis, sound), {"Id": JOB_ID})
+    report = engine.read_job(JOB_ID)
+    assert report.sound.waveform == b"\x00\xff"
+    assert (report.sound.loudness_lufs, report.sound.tags) == (-14.2, {"title": "Found"})
+    assert (report.sound.cover_key, report.sound.bits) == ("media/found", None)
+    [output] = report.outputs
+    assert (output.sound.codec, output.sound.is_faithful, output.sound.correlation) == (
+        "flac",
+        False,
+        0.99,
+    )
+    assert (output.sound.lost_tags, output.sound.has_cover) == (("mood",), None)
+    assert not report.awaits_facts

@@ -33,8 +33,7 @@ def edit_tags(request: HttpRequest, code: UUID) -> HttpResponse:
     audio_file = _own_file(request, code)
     form = TagsForm(request.POST or None, instance=audio_file)
     if request.method == "POST" and form.is_valid():
-        row = request.user.audio_files.filter(code=code)
-        if not row.update(**form.cleaned_data):  # deleted meanwhile
+        if not form.keep():  # deleted meanwhile
             raise Http404
         return redirect(audio_file)
     status = 422 if request.method == "POST" else 200

@@ -61,12 +61,12 @@ def file_state(request: HttpRequest, code: UUID) -> HttpResponse:
 def polled(
     request: HttpRequest, audio_file: AudioFile, template: str, context: dict | None = None
 ) -> HttpResponse:
-    """Answer a page that asks for what changed; the answer after the work is the last."""
+    """Answer a page that asks for what changed; the answer after the last news is the last."""
     _watch(request, audio_file)
-    status = 200 if audio_file.open_jobs else STOP_POLLING
+    status = 200 if audio_file.has_news else STOP_POLLING
     context = {"audio_file": audio_file, **(context or {})}
     response = render(request, template, context, status=status)
-    if not audio_file.open_jobs:
+    if not audio_file.open_jobs and "told" not in request.GET:
         response["HX-Trigger"] = "messages-changed"
     return response
 
@@ -133,7 +133,16 @@ def order(request: HttpRequest, code: UUID) -> HttpResponse:
 def retry(request: HttpRequest, code: UUID) -> HttpResponse:
     """Order again whatever failed or was canceled."""
     audio_file = own_file(request, code)
-    audio_file.order_missing([rendition.format_name for rendition in audio_file.failed_renditions])
+    audio_file.order_failed()
+    return redirect(audio_file)
+
+
+@signed_in
+@require_POST
+def apply_label(request: HttpRequest, code: UUID) -> HttpResponse:
+    """Order again the results that carry older tags or another cover."""
+    audio_file = own_file(request, code)
+    audio_file.order_outdated()
     return redirect(audio_file)
 
 

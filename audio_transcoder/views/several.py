@@ -191,10 +191,7 @@ def retry(request: HttpRequest, chosen: Selection, files: AudioFileQuerySet) -> 
         return _page(request, "several_retry", chosen, files)
 
     def act(some: AudioFileQuerySet) -> int:
-        return sum(
-            one.order_missing([bad.format_name for bad in one.failed_renditions]) is not None
-            for one in some.with_work()
-        )
+        return sum(bool(one.order_failed()) for one in some.with_work())
 
     outcome = work_off(files, act)
     sentence = ngettext(
