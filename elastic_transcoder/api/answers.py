@@ -2,7 +2,7 @@
 
 Members of a job that are unset are written as null, as the service did. Source: API 2012-09-25,
 shapes Job, JobInput, JobOutput, Playlist, Pipeline, Preset. ``Progress``, ``Tags`` and
-``Analysis`` of a job and ``Sound`` of an output are additions.
+``Analysis`` of a job, ``Sound`` and ``LoudnessTarget`` of an output are additions.
 """
 
 from __future__ import annotations

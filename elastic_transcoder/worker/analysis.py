@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic_transcoder.models import Job, JobOutput
-from elastic_transcoder.worker import artwork, conversion, ffmpeg, likeness, waveform
+from elastic_transcoder.worker import artwork, command, conversion, ffmpeg, likeness, waveform
 from elastic_transcoder.worker.album import MAX_DRAWN_BYTES
 from elastic_transcoder.worker.artwork import PictureTooLarge, PictureUnreadable
 from elastic_transcoder.worker.claims import LeaseLost
@@ -26,7 +26,6 @@ from elastic_transcoder.worker.in_hand import Failed, JobInHand, Later
 from elastic_transcoder.worker.intake import Input
 from elastic_transcoder.worker.likeness import Window
 from elastic_transcoder.worker.publishing import Publisher
-from sound import kinds
 from sound.measure import Measured
 from sound.probe import Sound
 
@@ -183,12 +182,12 @@ class Analysis:
         argv = [
             ffmpeg.binary(), "-hide_banner", "-nostdin", "-loglevel", "level+info", "-nostats",
             "-y", "-stats_period", "0.5", "-progress", "pipe:1",
-            *_reading(first.sound.codec), "-i", f"file:{first.path}",
+            *command.reading(first.sound.codec), "-vn", "-sn", "-dn", "-i", f"file:{first.path}",
         ]  # fmt: skip
         pieces = [(one, window) for one in unlike for window in one.windows]
         for one, window in pieces:
-            argv += ["-ss", f"{window.start_ms}ms", "-t", f"{window.length_ms}ms", *_reading("")]
-            argv += ["-i", f"file:{one.recipe.path}"]
+            argv += ["-ss", f"{window.start_ms}ms", "-t", f"{window.length_ms}ms"]
+            argv += [*command.reading(""), "-vn", "-sn", "-dn", "-i", f"file:{one.recipe.path}"]
         argv += ["-map", "0:a:0", "-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-"]
         if unlike or not self._has_all_peaks:
             argv += ["-map", "0:a:0", *_as_mono(), MONO]
@@ -233,12 +232,6 @@ def _facts(sound: Sound) -> dict[str, Any]:
 
 def _given(members: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
-
-
-def _reading(codec: str) -> list[str]:
-    reading = kinds.READING | {"codec_whitelist": ",".join(kinds.decoders_of(codec))}
-    options = [part for name, value in reading.items() for part in (f"-{name}", value)]
-    return [*options, "-vn", "-sn", "-dn"]
 
 
 def _as_mono() -> list[str]:

@@ -29,6 +29,7 @@ from elastic_transcoder.worker import (
     failures,
     ffmpeg,
     intake,
+    loudness,
     proof,
 )
 from elastic_transcoder.worker.album import Album, NoAlbum
@@ -41,6 +42,7 @@ from elastic_transcoder.worker.failures import Failure
 from elastic_transcoder.worker.hold import Hold
 from elastic_transcoder.worker.in_hand import Failed, JobInHand
 from elastic_transcoder.worker.intake import Input
+from elastic_transcoder.worker.loudness import Listener, NotMeasured
 from elastic_transcoder.worker.publishing import Publisher
 from sound.examination import Examiner
 
@@ -83,6 +85,7 @@ class Attempt:
         # Which cuts of the inputs are hashed, each with a number for its file.
         self._sounds: dict[tuple[Clip, ...], int] = {}
         self._analysis = Analysis(self._in_hand)
+        self._listener = Listener(self._out, self._hear)
         # What the results are given.
         self._given_tags: dict[str, str] = {}
         self._log = ""
@@ -159,7 +162,7 @@ class Attempt:
             except NotEncodable as error:
                 self._in_hand.fail(output, failures.not_encodable(str(error)))
                 continue
-            except NoAlbum as error:
+            except (NoAlbum, NotMeasured) as error:
                 self._in_hand.fail(output, error.failure)
                 continue
             wanted_s = self._wanted_ms(one.recipe) / 1000
@@ -184,7 +187,13 @@ class Attempt:
         )
         pictures = album.pictures(output, made)
         recipe = Recipe(made, self._out / f"result-{output.number}", wanted, pictures.paths)
-        if all(made.is_copy_of(one.sound) for one in self._inputs):
+        notes: tuple[str, ...] = ()
+        target = output.options.get("LoudnessTarget")
+        if target is not None:
+            first_source = self._inputs[0].path, first
+            change = loudness.change(float(target), self._listener.loudness(first_source, recipe))
+            recipe, notes = dataclasses.replace(recipe, gain_db=change.gain_db), change.notes
+        elif all(made.is_copy_of(one.sound) for one in self._inputs):
             sample_format = "s16" if (first.bits or 0) <= 16 else "s32"
             # Outputs of the same clips are given the same sound.
             number = self._sounds.setdefault(wanted, len(self._sounds))
@@ -194,7 +203,8 @@ class Attempt:
             clip.ends_after(one.sound.duration_ms + OVERRUN_MS)
             for clip, one in zip(wanted, self._inputs, strict=True)
         )
-        notes = ("The clip runs past the end of the input.",) if overruns else ()
+        if overruns:
+            notes = ("The clip runs past the end of the input.", *notes)
         return _Planned(output, recipe, (*notes, *made.notes, *pictures.notes))
 
     def _wanted_ms(self, recipe: Recipe) -> float:
@@ -288,6 +298,18 @@ class Attempt:
                     self._publish(one, facts)
                 self._in_hand.tell(CONVERTED + (99 - CONVERTED) * number / len(planned))
         return failed
+
+    def _hear(self, argv: list[str]) -> conversion.Outcome:
+        """Run an FFmpeg that measures the source."""
+        outcome = conversion.convert(
+            argv,
+            folder=self._out,
+            readable=[self._folder / "in", *ffmpeg.readable()],
+            limits=self._limits(),
+            progressed=lambda seconds: self._hold.check() if seconds < 0 else self._hold.moved(),
+        )
+        self._judge(outcome)
+        return outcome
 
     def _limits(self) -> conversion.Limits:
         whole_s = sum(one.sound.duration_ms for one in self._inputs) / 1000

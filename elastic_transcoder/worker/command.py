@@ -29,6 +29,7 @@ class Recipe:
     pictures: tuple[Path, ...] = ()
     # Sample format (s16, s32) and the file that gets the SHA-256 of what the encoder was given.
     sound_hash: tuple[str, Path] | None = None
+    gain_db: float | None = None  # by how much it is made louder
 
     @property
     def list_path(self) -> Path:
@@ -65,8 +66,7 @@ def arguments(
     ]  # fmt: skip
     for path, sound in sources:
         # Two hundred inputs, each with every decoder's name, are more than a command line takes.
-        reading = kinds.READING | {"codec_whitelist": ",".join(kinds.decoders_of(sound.codec))}
-        argv += [part for name, value in reading.items() for part in (f"-{name}", value)]
+        argv += reading(sound.codec)
         argv += ["-max_pixels", str(kinds.MAX_PIXELS)]
         argv += ["-vn", "-sn", "-dn", "-i", f"file:{path}"]
     argv += ["-protocol_whitelist", "file", "-f", "ffmetadata", "-i", f"file:{tags}"]
@@ -94,6 +94,12 @@ def arguments(
     return [*argv, *further]
 
 
+def reading(codec: str) -> list[str]:
+    """Return the options of an input whose sound is of this codec, and no other."""
+    options = kinds.READING | {"codec_whitelist": ",".join(kinds.decoders_of(codec))}
+    return [part for name, value in options.items() for part in (f"-{name}", value)]
+
+
 def _file(recipe: Recipe) -> list[str]:
     if recipe.encoding.is_segmented and recipe.encoding.container.muxer == "mpegts":
         segments = ["-hls_segment_filename", f"file:{recipe.path}"]
@@ -104,8 +110,10 @@ def _file(recipe: Recipe) -> list[str]:
 def _sounds(takers: Sequence[Recipe], sounds: Sequence[Sound]) -> tuple[list[str], list[list[str]]]:
     """Return the graphs that join several sources, and for each taker what takes its sound."""
     if len(sounds) == 1:
-        filters = [_filters(one.encoding, sounds[0], one.clips[0]) for one in takers]
-        return [], [["-map", "0:a:0", "-af", ",".join(each)] for each in filters]
+        chains = [
+            [*filters(one.encoding, sounds[0], one.clips[0]), *_gain(one.gain_db)] for one in takers
+        ]
+        return [], [["-map", "0:a:0", "-af", ",".join(each)] for each in chains]
     # Those that want the same rate, channels and cuts share a graph.
     alike: dict[tuple, list[int]] = {}
     for number, one in enumerate(takers):
@@ -124,7 +132,7 @@ def _joined(recipe: Recipe, sounds: Sequence[Sound]) -> str:
     layout = {1: "mono", 2: "stereo"}.get(encoding.channels, f"{encoding.channels}c")
     same = f"aresample={encoding.sample_rate_hz},aformat={_sample_format(sounds)}:cl={layout}"
     parts = [
-        ",".join([*_filters(encoding, sound, clip), same])
+        ",".join([*filters(encoding, sound, clip), same])
         for sound, clip in zip(sounds, recipe.clips, strict=True)
     ]
     chains = "".join(f"[{number}:a:0]{part}[p{number}];" for number, part in enumerate(parts))
@@ -139,9 +147,14 @@ def _sample_format(sounds: Sequence[Sound]) -> str:
     return "f=s16" if all((sound.bits or 0) <= 16 for sound in sounds) else "f=s32"
 
 
-def _filters(encoding: Encoding, sound: Sound, clip: Clip) -> list[str]:
-    filters = ["asetpts=N/SR/TB", *clip.filters(sound.sample_rate_hz)]
+def _gain(gain_db: float | None) -> list[str]:
+    return [] if gain_db is None else [f"volume={gain_db:.2f}dB:precision=double"]
+
+
+def filters(encoding: Encoding, sound: Sound, clip: Clip) -> list[str]:
+    """Return FFmpeg's filters for the part of a sound that an encoder gets."""
+    chain = ["asetpts=N/SR/TB", *clip.filters(sound.sample_rate_hz)]
     if (sound.channels, encoding.channels) == (1, 2):
         # Both sides get the very samples; a mix could change them.
-        filters.append("pan=stereo|c0=c0|c1=c0")
-    return filters
+        chain.append("pan=stereo|c0=c0|c1=c0")
+    return chain

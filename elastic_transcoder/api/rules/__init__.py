@@ -58,6 +58,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         jobs.outputs_are_plain,
         jobs.segments_are_of_some_seconds,
         jobs.artwork_is_usable,
+        jobs.loudness_is_within_range,
         jobs.metadata_is_small,
         jobs.tags_are_text,
         playlists.formats_are_supported,

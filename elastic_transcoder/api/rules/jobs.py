@@ -25,6 +25,7 @@ MAX_METADATA_KEY = 128
 MAX_METADATA_VALUE = 256
 _METADATA = re.compile(r"[0-9A-Za-z _.:/=+\-%@]*")
 SEGMENT_SECONDS = (1, 60)
+LOUDNESS_LUFS = (-70, -5)
 MAX_ARTWORKS = 20
 ARTWORK_WIDTH = (32, 4096)
 ARTWORK_HEIGHT = (32, 3072)
@@ -125,6 +126,19 @@ def artwork_is_usable(params: Params) -> Iterator[str]:
                 f"{artwork_path}.maxHeight", artwork.get("MaxHeight"), *ARTWORK_HEIGHT
             )
             yield from encryption_is_s3s(artwork_path, artwork)
+
+
+def loudness_is_within_range(params: Params) -> Iterator[str]:
+    least, most = LOUDNESS_LUFS
+    has_several = len(params.get("Inputs", ())) > 1
+    for path, output in named(params, "Output", "Outputs"):
+        target = output.get("LoudnessTarget")
+        if target is None:
+            continue
+        if not least <= float(target) <= most:
+            yield f"{path}.loudnessTarget must be from {least} to {most} LUFS."
+        if has_several:
+            yield f"{path}.loudnessTarget cannot be used with several inputs."
 
 
 def metadata_is_small(params: Params) -> Iterator[str]:

@@ -73,6 +73,7 @@ def test_a_job_is_answered_whole_with_nulls_for_what_is_unset(call, pipeline_id)
         "Encryption": None,
         "AppliedColorSpaceConversion": None,
         "Sound": None,
+        "LoudnessTarget": None,
     }
     submitted = job["Timing"]["SubmitTimeMillis"]
     assert job == {
@@ -513,6 +514,15 @@ PATTERN = "Member must satisfy regular expression pattern"
             "outputs.1.member.albumArt is only for presets with container flac, mp3 or mp4",
         ),
         (output_with(PresetId=HLS_AUDIO, AlbumArt=ART), "outputs.1.member.albumArt is only for"),
+        (output_with(LoudnessTarget="-4.99"), "loudnessTarget must be from -70 to -5 LUFS."),
+        (output_with(LoudnessTarget="-70.1"), "loudnessTarget must be from -70 to -5 LUFS."),
+        (output_with(LoudnessTarget="-16.123"), "outputs.1.member.loudnessTarget'"),
+        (output_with(LoudnessTarget="nan"), "outputs.1.member.loudnessTarget'"),
+        (output_with(LoudnessTarget="16"), "outputs.1.member.loudnessTarget'"),
+        (
+            TWO_INPUTS | output_with(LoudnessTarget="-16"),
+            "outputs.1.member.loudnessTarget cannot be used with several inputs.",
+        ),
         (output_with(AlbumArt={"Artwork": []}), "albumArt.mergePolicy must be given"),
         (
             output_with(AlbumArt=ART | {"Artwork": [{}]}),
