@@ -53,6 +53,7 @@ class Format:
     about_kbps: int  # kbit/s of most music, for estimates of size
     is_lossless: bool = False
     holds_cover: bool = True  # whether its container takes a picture
+    bitrates_kbps: tuple[int, ...] = ()  # what people may choose; every engine makes these
 
 
 def _file(container: Mapping[str, Any], audio: Mapping[str, Any]) -> MediaConvertGroup:
@@ -102,9 +103,11 @@ FORMATS: dict[str, Format] = {
         Format("flac", "FLAC", "flac", "audio/flac", _("CD quality, about half the size of WAV"),
                "1351620000001-300110", _file(_RAW, _FLAC), 850, is_lossless=True),
         Format("mp4", "MP4", "mp4", "audio/mp4", _("AAC 256 kbit/s, small and good for phones"),
-               "1351620000001-100110", _file(_MP4, _AAC), 260),
+               "1351620000001-100110", _file(_MP4, _AAC), 260,
+               bitrates_kbps=(96, 128, 160, 192, 256, 320)),
         Format("mp3", "MP3", "mp3", "audio/mpeg", _("192 kbit/s, for old players"),
-               "1351620000001-300020", _file(_RAW, _MP3), 192),
+               "1351620000001-300020", _file(_RAW, _MP3), 192,
+               bitrates_kbps=(64, 96, 128, 160, 192, 256, 320)),
     )
 }  # fmt: skip
 

@@ -19,7 +19,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from audio_transcoder import covers, engines, facts, reasons, tags
+from audio_transcoder import covers, engines, facts, reasons, tags, variants
+from audio_transcoder.engines.base import Order, Wanted
 from audio_transcoder.formats import (
     DEFAULT_FORMATS,
     FORMATS,
@@ -29,6 +30,7 @@ from audio_transcoder.formats import (
     Selection,
 )
 from audio_transcoder.models import AudioFile, Rendition
+from audio_transcoder.variants import Options
 from images import Box, Picture, Refused
 from sound import probe
 from sound.probe import Sound
@@ -126,10 +128,140 @@ class UploadForm(forms.Form):
         ]
 
 
+class PositionField(forms.CharField):
+    """A place in a sound, e.g. ``0:10``, ``1:02:03.5`` or ``75``, in milliseconds; empty: None."""
+
+    _SHAPE = re.compile(
+        r"(?:(?:(?P<hours>[0-9]{1,2}):)?(?P<minutes>[0-9]{1,3}):)?"
+        r"(?P<seconds>[0-9]{1,6})(?:[.,](?P<part>[0-9]{1,3}))?"
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        attrs = {"inputmode": "text", "autocomplete": "off", "placeholder": "0:00.000"}
+        super().__init__(
+            required=False, max_length=20, widget=forms.TextInput(attrs=attrs), **kwargs
+        )
+
+    def clean(self, value: Any) -> int | None:
+        text = super().clean(value)
+        if not text:
+            return None
+        found = self._SHAPE.fullmatch(text)
+        if found is None:
+            sentence = _("Write a time, e.g. 0:10 or 1:02:03.5.")
+            raise forms.ValidationError(sentence, code="invalid")
+        minutes = 60 * int(found["hours"] or 0) + int(found["minutes"] or 0)
+        seconds = 60 * minutes + int(found["seconds"])
+        return 1000 * seconds + int((found["part"] or "0").ljust(3, "0"))
+
+
 class OrderForm(forms.Form):
-    """More formats of a file that is already here."""
+    """More formats of files that are already here."""
 
     formats = FormatsField()
+
+
+class OptionsForm(OrderForm):
+    """More formats of one file, of all of it or a part, as it is or otherwise."""
+
+    clip_start = PositionField(label=_("From"), help_text=_("Empty: the beginning."))
+    clip_end = PositionField(label=_("To"), help_text=_("Empty: the end."))
+    loudness = forms.TypedChoiceField(
+        label=_("Loudness"),
+        choices=[
+            ("", _("As it is")),
+            ("-23", _("−23 LUFS, as on radio and television")),  # noqa: RUF001
+            ("-16", _("−16 LUFS, as podcasts are")),  # noqa: RUF001
+            ("-14", _("−14 LUFS, as streamed music is")),  # noqa: RUF001
+        ],
+        coerce=int,
+        empty_value=None,
+        required=False,
+        help_text=_("All of it is made louder or softer, never so loud that it is distorted."),
+    )
+
+    options: Options  # what was asked for, once the form is valid
+
+    def __init__(self, *args: Any, audio_file: AudioFile, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.audio_file = audio_file
+        for format in FORMATS.values():
+            if format.bitrates_kbps:
+                rates = [(kbps, f"{kbps} kbit/s") for kbps in format.bitrates_kbps]
+                self.fields[self._rate_name(format.name)] = forms.TypedChoiceField(
+                    label=_("Bit rate of {format}").format(format=format.label),
+                    choices=[("", _("As usual")), *rates],
+                    coerce=int,
+                    empty_value=None,
+                    required=False,
+                )
+
+    @staticmethod
+    def _rate_name(format_name: str) -> str:
+        return f"bitrate_{format_name}"
+
+    @property
+    def option_fields(self) -> list[forms.BoundField]:
+        names = [name for name in self.fields if name == "loudness" or name.startswith("bitrate_")]
+        return [self[name] for name in names]
+
+    @property
+    def has_options(self) -> bool:
+        """Whether anything but formats was sent, or is wrong."""
+        names = [name for name in self.fields if name != "formats"]
+        return any(self.data.get(name) or self[name].errors for name in names)
+
+    def boxes(self) -> list[tuple[BoundWidget, bool]]:
+        """Return each format's box, and whether there is one of the whole sound as it is."""
+        have = {one.format_name for one in self.audio_file.latest_renditions if not one.variant}
+        return [(box, box.data["value"] in have) for box in self["formats"]]
+
+    def clean(self) -> dict[str, Any]:
+        self._check_clip()
+        if self.errors:
+            return self.cleaned_data
+        start_ms, end_ms = self.cleaned_data["clip_start"], self.cleaned_data["clip_end"]
+        if end_ms == self.audio_file.duration_ms:
+            end_ms = None
+        is_clip = bool(start_ms) or end_ms is not None
+        formats = self.cleaned_data["formats"]
+        rates = {name: self.cleaned_data.get(self._rate_name(name)) for name in formats}
+        self.options = Options(
+            clip_start_ms=(start_ms or 0) if is_clip else None,
+            clip_end_ms=end_ms,
+            target_lufs=self.cleaned_data["loudness"],
+            bitrates={name: kbps for name, kbps in rates.items() if kbps},
+        )
+        self._ask_the_engine(formats)
+        return self.cleaned_data
+
+    def _check_clip(self) -> None:
+        start_ms, end_ms = self.cleaned_data.get("clip_start"), self.cleaned_data.get("clip_end")
+        length_ms = self.audio_file.duration_ms
+        limit_ms = variants.LATEST_MS if length_ms is None else length_ms
+        ends = _("The sound ends at {end}.").format(end=variants.position(limit_ms))
+        if start_ms is not None and start_ms >= limit_ms:
+            self.add_error("clip_start", forms.ValidationError(ends, code="beyond"))
+        elif end_ms is not None and end_ms > limit_ms:
+            self.add_error("clip_end", forms.ValidationError(ends, code="beyond"))
+        elif end_ms is not None and end_ms - (start_ms or 0) < variants.SHORTEST_MS:
+            sentence = _("The end must come after the beginning, by a tenth of a second at least.")
+            self.add_error("clip_end", forms.ValidationError(sentence, code="order"))
+
+    def _ask_the_engine(self, formats: list[str]) -> None:
+        """Refuse what the engine of the site cannot do."""
+        wanted = [Wanted("", FORMATS[name], self.options.bitrates.get(name)) for name in formats]
+        order = Order(
+            "",
+            self.audio_file.source,
+            wanted,
+            clip=self.options.clip,
+            target_lufs=self.options.target_lufs,
+        )
+        refused = engines.refusal_of(order)
+        if refused:
+            sentence = reasons.sentence(refused.reason)
+            self.add_error("formats", forms.ValidationError(sentence, code=refused.reason))
 
 
 class TagsForm(forms.ModelForm):

@@ -51,6 +51,9 @@ class Options:
         return " ".join(parts)
 
 
+AS_USUAL = Options()
+
+
 def clip(start_ms: int | None, end_ms: int | None) -> Clip | None:
     """Return the part of a sound between two times; None for all of it."""
     if start_ms is None and end_ms is None:

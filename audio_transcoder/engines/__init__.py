@@ -58,6 +58,11 @@ def refusal(sound: Sound, formats: Iterable[str]) -> TranscoderRejected | None:
     return chosen.refusal(Order("", source, [Wanted("", FORMATS[name]) for name in formats]))
 
 
+def refusal_of(order: Order) -> TranscoderRejected | None:
+    """Return why TRANSCODER_ENGINE cannot do ``order``, or None; nothing is called."""
+    return ENGINES[settings.TRANSCODER_ENGINE].refusal(order)
+
+
 def parse_notice(document: object, at: datetime) -> JobReport | None:
     """Return the report in a notice of whichever engine it is, or None if it is nobody's."""
     for engine in ENGINES.values():

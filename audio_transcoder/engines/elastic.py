@@ -78,6 +78,8 @@ class ElasticTranscoder:
         self.client = client
         self.pipeline_name = pipeline_name
         self._pipeline_id: str | None = None
+        # Presets with a bit rate of their own: base preset and kbit/s -> id.
+        self._made_presets: dict[tuple[str, int], str] = {}
 
     @classmethod
     def from_settings(cls, region_name: str, pipeline_name: str) -> ElasticTranscoder:
@@ -123,11 +125,12 @@ class ElasticTranscoder:
         Keys are relative to the pipeline's buckets. Raises TranscoderRejected or
         TranscoderUnavailable. Source: CreateJob.
         """
+        presets = {wanted.key: self._preset_id(wanted) for wanted in order.outputs}
         time_span = {"TimeSpan": _time_span(order.clip)} if order.clip else {}
         request = {
             "PipelineId": self.pipeline_id,
             "Input": {"Key": order.source.key, **time_span},
-            "Outputs": [_output(wanted, order.cover_key) for wanted in order.outputs],
+            "Outputs": [_output(wanted, presets[wanted.key], order) for wanted in order.outputs],
             "UserMetadata": {OUR_ID: order.our_id},
         }
         # Our own server's extra members.
@@ -144,7 +147,43 @@ class ElasticTranscoder:
             ):
                 self._pipeline_id = None  # deleted, and maybe made anew under its name
                 raise TranscoderUnavailable(error.detail) from error
+            lost = [key for key, made in self._made_presets.items() if made in error.detail]
+            if lost and error.detail.startswith("ResourceNotFoundException"):
+                for key in lost:  # deleted; it is made anew
+                    del self._made_presets[key]
+                raise TranscoderUnavailable(error.detail) from error
             raise
+
+    def _preset_id(self, wanted: Wanted) -> str:
+        """Return the id of the preset for ``wanted``; one for a bit rate of its own is made once.
+
+        It is known by its name. Two that are made at once are alike, and the older one counts.
+        Source: ListPresets, ReadPreset, CreatePreset.
+        """
+        base_id, kbps = wanted.format.elastic_preset_id, wanted.bitrate_kbps
+        if kbps is None:
+            return base_id
+        key = (base_id, kbps)
+        if key not in self._made_presets:
+            base = self._call(lambda: self.client.read_preset(Id=base_id)["Preset"])
+            audio = {**base["Audio"], "BitRate": str(kbps)}
+            name = f"{wanted.format.label} {kbps} kbit/s"
+            alike = {"Name": name, "Container": base["Container"], "Audio": audio}
+            self._made_presets[key] = self._call(
+                lambda: (
+                    self._find_preset(alike) or self.client.create_preset(**alike)["Preset"]["Id"]
+                )
+            )
+        return self._made_presets[key]
+
+    def _find_preset(self, alike: dict[str, Any]) -> str | None:
+        """Return the id of the oldest custom preset that has all this."""
+        pages = self.client.get_paginator("list_presets").paginate(Ascending="true")
+        for page in pages:
+            for preset in page["Presets"]:
+                if preset.get("Type") == "Custom" and alike.items() <= preset.items():
+                    return preset["Id"]
+        return None
 
     def find_job(self, our_id: str) -> str | None:
         """Return the id of the newest job that carries ``our_id``, or None.
@@ -239,9 +278,12 @@ class ElasticTranscoder:
             raise TranscoderUnavailable(f"an answer that makes no sense ({error!r})") from error
 
 
-def _output(wanted: Wanted, cover_key: str | None) -> dict[str, Any]:
+def _output(wanted: Wanted, preset_id: str, order: Order) -> dict[str, Any]:
     """Return ``wanted`` as the API has it, with the cover where its container takes one."""
-    output: dict[str, Any] = {"Key": wanted.key, "PresetId": wanted.format.elastic_preset_id}
+    output: dict[str, Any] = {"Key": wanted.key, "PresetId": preset_id}
+    if order.target_lufs is not None:
+        output["LoudnessTarget"] = str(order.target_lufs)  # our own server's extra member
+    cover_key = order.cover_key
     if cover_key is not None and wanted.format.holds_cover:
         artwork = [{"InputKey": cover_key, **COVER}] if cover_key else []
         output["AlbumArt"] = {"MergePolicy": "Replace", "Artwork": artwork}

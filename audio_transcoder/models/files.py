@@ -19,16 +19,13 @@ from audio_transcoder.engines.base import SoundReport, Source
 from audio_transcoder.formats import FORMATS, source_extension, source_media_type
 from audio_transcoder.models.deletions import DeletedJob, Deletion
 from audio_transcoder.models.jobs import Rendition, TranscodeJob
-from audio_transcoder.variants import Options
+from audio_transcoder.variants import AS_USUAL, Options
 from transcode_messages.models import Message
 
 
 def source_name(audio_file: AudioFile, _filename: str) -> str:
     """Return the storage name of an upload; nothing of the person's file name is in it."""
     return keys.source_name(audio_file.code)
-
-
-AS_USUAL = Options()
 
 
 def _newest(renditions: Iterable[Rendition]) -> list[Rendition]:

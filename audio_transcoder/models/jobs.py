@@ -22,7 +22,7 @@ from audio_transcoder.engines import CARRY_LABELS
 from audio_transcoder.engines.base import Clip, JobReport, Order, Wanted
 from audio_transcoder.formats import FORMATS, Format
 from audio_transcoder.models.deletions import DeletedJob, Deletion
-from audio_transcoder.variants import Options
+from audio_transcoder.variants import AS_USUAL, Options
 from transcode_messages.languages import spoken_to
 from transcode_messages.models import Message
 
@@ -470,7 +470,7 @@ class Rendition(models.Model):
         return f"{self.format_name} {self.code}"
 
     @classmethod
-    def of(cls, job: TranscodeJob, format_name: str, options: Options) -> Rendition:
+    def of(cls, job: TranscodeJob, format_name: str, options: Options = AS_USUAL) -> Rendition:
         """Return an unsaved row."""
         return cls(
             variant=options.variant(format_name),

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from django import template
-from django.forms.boundfield import BoundField, BoundWidget
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-
-if TYPE_CHECKING:
-    from audio_transcoder.models import Rendition
 
 register = template.Library()
 
@@ -44,13 +38,6 @@ def channel_word(channels: int | None) -> str:
     if channels <= 2:
         return _("mono") if channels == 1 else _("stereo")
     return _("{number} channels").format(number=channels)
-
-
-@register.filter
-def not_yet_in(field: BoundField, renditions: Iterable[Rendition]) -> list[BoundWidget]:
-    """Return the boxes of a choice of formats that were not ordered so far."""
-    have = {rendition.format_name for rendition in renditions}
-    return [box for box in field if box.data["value"] not in have]
 
 
 @register.filter

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
-from audio_transcoder.forms import OrderForm
 from audio_transcoder.templatetags.audio_display import (
     channel_word,
     clock,
     kilohertz,
-    not_yet_in,
 )
 
 
@@ -45,11 +41,3 @@ def test_a_sample_rate_is_written_in_kilohertz(rate, written):
 )
 def test_channels_are_written_in_words(channels, written):
     assert channel_word(channels) == written
-
-
-def test_only_formats_that_were_not_ordered_are_offered():
-    renditions = [SimpleNamespace(format_name="wav"), SimpleNamespace(format_name="mp4")]
-
-    boxes = not_yet_in(OrderForm()["formats"], renditions)
-
-    assert [box.data["value"] for box in boxes] == ["flac", "mp3"]

@@ -300,3 +300,70 @@ def test_what_was_found_in_source_and_result_is_read(stubbed):
     )
     assert (output.sound.lost_tags, output.sound.has_cover) == (("mood",), None)
     assert not report.awaits_facts
+
+
+BASE = {
+    "Id": "1351620000001-300020",
+    "Name": "System preset: Audio MP3 - 192 kilobits/second",
+    "Container": "mp3",
+    "Type": "System",
+    "Audio": {"Codec": "mp3", "SampleRate": "44100", "BitRate": "192", "Channels": "2"},
+}
+OWN = {
+    "Name": "MP3 128 kbit/s",
+    "Container": "mp3",
+    "Audio": {**BASE["Audio"], "BitRate": "128"},
+}
+ALIKE_BUT_NOT = {**OWN, "Id": "1-other", "Type": "Custom", "Container": "mp4"}
+
+
+def with_bitrate(stubber: Stubber, preset_id: str) -> None:
+    stubber.add_response(
+        "create_job",
+        {"Job": {"Id": JOB_ID}},
+        {
+            "PipelineId": PIPELINE["Id"],
+            "Input": {"Key": "media/k"},
+            "Outputs": [{"Key": "o.mp3", "PresetId": preset_id, "LoudnessTarget": "-16"}],
+            "UserMetadata": {"transcode_job": "me"},
+        },
+    )
+
+
+ORDER_128 = Order("me", Source("media/k"), [Wanted("o.mp3", FORMATS["mp3"], 128)], target_lufs=-16)
+
+
+def test_a_bit_rate_of_its_own_is_a_preset_made_once(stubbed):
+    engine, stubber = stubbed
+    stubber.add_response("read_preset", {"Preset": BASE}, {"Id": BASE["Id"]})
+    stubber.add_response("list_presets", {"Presets": [BASE, ALIKE_BUT_NOT]}, {"Ascending": "true"})
+    stubber.add_response("create_preset", {"Preset": {**OWN, "Id": "1-new"}}, OWN)
+    with_pipeline(stubber)
+    for _ in range(2):
+        with_bitrate(stubber, "1-new")
+        engine.create_job(ORDER_128)
+
+
+def test_a_preset_that_somebody_made_is_found_by_its_name_and_content(stubbed):
+    engine, stubber = stubbed
+    there = {**OWN, "Id": "1-there", "Type": "Custom"}
+    stubber.add_response("read_preset", {"Preset": BASE}, {"Id": BASE["Id"]})
+    stubber.add_response("list_presets", {"Presets": [ALIKE_BUT_NOT, there]}, {"Ascending": "true"})
+    with_pipeline(stubber)
+    with_bitrate(stubber, "1-there")
+    engine.create_job(ORDER_128)
+
+
+def test_a_preset_that_was_deleted_is_made_anew_at_the_next_attempt(stubbed):
+    engine, stubber = stubbed
+    key = (BASE["Id"], 128)
+    engine._made_presets, engine._pipeline_id = {key: "1-gone"}, PIPELINE["Id"]
+    stubber.add_client_error(
+        "create_job",
+        "ResourceNotFoundException",
+        "The specified preset was not found: account=1, presetId=1-gone.",
+        http_status_code=404,
+    )
+    with pytest.raises(TranscoderUnavailable):
+        engine.create_job(ORDER_128)
+    assert engine._made_presets == {}

@@ -689,3 +689,22 @@ def test_n28_error_codes_become_reasons(code, reason):
     report = parse(changed("ERROR", detail={"errorCode": code, "errorMessage": "words"}))
     assert (report.status, report.reason) == ("Error", reason)
     assert report.detail == f"{code}: words"
+
+
+def test_a_loudness_and_a_bit_rate_are_what_the_service_model_takes():
+    for name in ("mp3", "mp4"):
+        format = FORMATS[name]
+        for kbps in format.bitrates_kbps:
+            wanted = Wanted(f"{PREFIX}/x.{format.extension}", format, kbps)
+            made = requests.request(
+                Order(OUR_ID, SOURCE, [wanted], target_lufs=-16),
+                env=ENV, role=ROLE, queue=QUEUE, bucket="files",
+            )  # fmt: skip
+            assert problems("CreateJob", made) == []
+            [described] = made["Settings"]["OutputGroups"][0]["Outputs"][0]["AudioDescriptions"]
+            [settings] = [one for one in described["CodecSettings"].values() if one != name.upper()
+                          and isinstance(one, dict)]  # fmt: skip
+            assert settings["Bitrate"] == kbps * 1000
+            assert described["AudioNormalizationSettings"]["TargetLkfs"] == -16
+    wanted = Wanted(f"{PREFIX}/x.flac", FORMATS["flac"])
+    assert "AudioNormalizationSettings" not in str(request(outputs=[wanted]))

@@ -8,9 +8,11 @@ from uuid import UUID
 from csp.constants import NONCE
 from csp.decorators import csp_update
 from django.conf import settings
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -18,7 +20,7 @@ import steps
 from audio_transcoder import facts, open_work, player, timeline
 from audio_transcoder.access import signed_in
 from audio_transcoder.forecast import Forecast, forecast
-from audio_transcoder.forms import OrderForm, ShareForm
+from audio_transcoder.forms import OptionsForm, ShareForm
 from audio_transcoder.models import AudioFile, Deletion, TranscodeJob
 
 STOP_POLLING = 286  # htmx ends an element's polling with this status
@@ -73,13 +75,13 @@ def polled(
 
 def page_context(
     audio_file: AudioFile,
-    order_form: OrderForm | None = None,
+    order_form: OptionsForm | None = None,
     share_form: ShareForm | None = None,
 ) -> dict:
     """Return what the page of a file shows, with a form as it was refused."""
     return {
         **_work_context(audio_file),
-        "order_form": order_form or OrderForm(),
+        "order_form": order_form or OptionsForm(audio_file=audio_file),
         "share_form": share_form or ShareForm(audio_file=audio_file),
         "shares": audio_file.shares.working().for_list(),
         "wavesurfer": settings.WAVESURFER if settings.HAS_WAVESURFER else "",
@@ -120,11 +122,12 @@ def _watch(request: HttpRequest, audio_file: AudioFile) -> None:
 @with_waveform
 def order(request: HttpRequest, code: UUID) -> HttpResponse:
     audio_file = file_to_show(request, code)
-    form = OrderForm(request.POST)
+    form = OptionsForm(request.POST, audio_file=audio_file)
     if not form.is_valid():
         context = page_context(audio_file, form)
         return render(request, "audio_transcoder/detail.html", context, status=422)
-    audio_file.order_missing(form.cleaned_data["formats"])
+    if audio_file.order_missing(form.cleaned_data["formats"], form.options) is None:
+        messages.info(request, _("You have that already."))
     return redirect(audio_file)
 
 

@@ -85,8 +85,8 @@ class MediaConvert:
 
         The same ``our_id`` within a minute is the same job. A clip is cut to hundredths of a
         second. Of a source with video it is refused, where that is known: times would be read as
-        frames, and the clip begin and end up to a second wrong. Tags and covers of the source are
-        not carried over, for the API has no such thing.
+        frames, and the clip begin and end up to a second wrong. A loudness is reached with a
+        limiter at -1 dBTP. Tags and covers are not carried over, for the API has no such thing.
 
         Raises TranscoderRejected, also for what MediaConvert cannot do, or TranscoderUnavailable.
         Source: CreateJob.

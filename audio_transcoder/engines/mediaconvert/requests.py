@@ -6,6 +6,7 @@ Source: MediaConvert API 2017-08-29, CreateJob; User Guide, "Supported input for
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from audio_transcoder.engines.base import Clip, Order, Source, TranscoderRejected, Wanted
@@ -49,7 +50,7 @@ def request(order: Order, *, env: str, role: str, queue: str, bucket: str) -> di
             "TimecodeConfig": {"Source": "ZEROBASED"},
             "Inputs": [_input(f"s3://{bucket}/{order.source.key}", order)],
             "OutputGroups": [
-                _group(wanted.format.name, f"s3://{bucket}/{wanted.key}", wanted)
+                _group(wanted.format.name, f"s3://{bucket}/{wanted.key}", wanted, order.target_lufs)
                 for wanted in order.outputs
             ],
         },
@@ -116,7 +117,15 @@ def _input(uri: str, order: Order) -> dict[str, Any]:
     return one
 
 
-def _group(name: str, uri: str, wanted: Wanted) -> dict[str, Any]:
+def _with_bitrate(audio: Mapping[str, Any], bitrate_kbps: int | None) -> Mapping[str, Any]:
+    """Return CodecSettings with another bit rate, in kbit/s, where one is wanted."""
+    member = next((name for name in audio if "Bitrate" in (audio[name] or ())), None)
+    if bitrate_kbps is None or member is None:
+        return audio
+    return {**audio, member: {**audio[member], "Bitrate": bitrate_kbps * 1000}}
+
+
+def _group(name: str, uri: str, wanted: Wanted, target_lufs: int | None) -> dict[str, Any]:
     """Return an OutputGroup whose file, or whose playlist, is stored exactly at ``uri``."""
     group = wanted.format.mediaconvert
     stem, _dot, extension = uri.rpartition(".")
@@ -128,9 +137,19 @@ def _group(name: str, uri: str, wanted: Wanted) -> dict[str, Any]:
         if entry.video:
             output["VideoDescription"] = entry.video
         if entry.audio:
-            output["AudioDescriptions"] = [
-                {"AudioSourceName": "Audio Selector 1", "CodecSettings": entry.audio}
-            ]
+            described = {
+                "AudioSourceName": "Audio Selector 1",
+                "CodecSettings": _with_bitrate(entry.audio, wanted.bitrate_kbps),
+            }
+            if target_lufs is not None:
+                described["AudioNormalizationSettings"] = {
+                    "Algorithm": "ITU_BS_1770_3",
+                    "AlgorithmControl": "CORRECT_AUDIO",
+                    "TargetLkfs": target_lufs,
+                    "PeakCalculation": "TRUE_PEAK",
+                    "TruePeakLimiterThreshold": -1.0,
+                }
+            output["AudioDescriptions"] = [described]
         if entry.settings:
             output["OutputSettings"] = entry.settings
         if entry.modifier:
