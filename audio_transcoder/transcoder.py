@@ -67,7 +67,7 @@ class AudioTranscoder:
             engine_id=engine_id,
             asked_since=None,
             placed_at=now,
-            facts_due_at=now,
+            facts_due_at=now if ENGINES[job.engine].tells_facts else None,
             read_at=now,
             next_step_at=now + TranscodeJob.READ_OTHERWISE,
         )

@@ -176,6 +176,8 @@ class Engine(Protocol):
 
     # Whether it tells progress, and may be asked for it every second while somebody looks.
     is_read_often: bool
+    # Whether it finds out more when a job is over, and is worth asking for that.
+    tells_facts: bool
     # Whether results are given the tags and the cover of the order.
     carries_labels: bool
 

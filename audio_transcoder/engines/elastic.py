@@ -72,6 +72,7 @@ class ElasticTranscoder:
     """
 
     is_read_often = True
+    tells_facts = True
     carries_labels = True
 
     def __init__(self, client: BaseClient, pipeline_name: str) -> None:

@@ -87,7 +87,7 @@ def test_the_whole_sound_is_no_part(signed_in, audio_file):
         {"formats": ["ogg"]},
     ],
 )
-def test_u12_numbers_that_mean_nothing_are_told_beside_their_field(signed_in, audio_file, sent):
+def test_numbers_that_mean_nothing_are_told_beside_their_field(signed_in, audio_file, sent):
     answer = order(signed_in, audio_file, **sent)
     assert answer.status_code == 422
     field = list(sent)[-1]

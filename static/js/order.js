@@ -29,6 +29,6 @@
     button.addEventListener("click", () => {
       field.value = position(here());
     });
-    field.after(button);
+    field.parentElement.append(button);
   }
 })();

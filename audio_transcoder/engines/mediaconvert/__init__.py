@@ -49,6 +49,7 @@ class MediaConvert:
 
     # Two calls a second are allowed to all of the account, and of sound no progress is told.
     is_read_often = False
+    tells_facts = False
     carries_labels = False
 
     def __init__(
