@@ -56,7 +56,7 @@ def ready(site: System, listener: Person, tmp_path_factory: pytest.TempPathFacto
     page = listener.upload(path)
     listener.wait_until_ready()
     # Ours take the place of the engine's, which come when the job is over.
-    wait_for(lambda: "LUFS" in listener.get(page).text, "the facts", 120)
+    wait_for(lambda: "dBTP" in listener.get(page).text, "the facts", 120)
     site.manage("shell", "-c", FACTS.format(code=code_of(page), peaks=PEAKS.hex()))
     return page
 

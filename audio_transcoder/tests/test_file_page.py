@@ -72,7 +72,7 @@ def test_what_nobody_knows_is_not_on_the_page(signed_in, person):
     page = page_of(signed_in, audio_file)
     assert "None" not in page
     assert [name for name, _cells in facts.table(read(audio_file)).rows] == ["Container", "Size"]
-    assert "LUFS" not in page
+    assert "Loudness (LUFS)" not in page
     assert "Faithful" not in page
 
 
