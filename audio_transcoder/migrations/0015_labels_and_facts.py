@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audio_transcoder", "0013_fill_kept_state"),
+        ("audio_transcoder", "0014_shares"),
     ]
 
     operations = [
