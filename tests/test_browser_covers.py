@@ -93,7 +93,7 @@ def test_w13_without_scripts_covers_and_tags_are_plain_forms(
     cover = page.get_by_role("img", name="The cover of song")
     assert (cover.get_attribute("width"), cover.get_attribute("height")) == ("600", "300")
 
-    page.get_by_role("link", name="song").click()
+    page.get_by_role("link", name="← song").click()
     page.get_by_role("link", name="Edit tags").click()
     page.get_by_label("Title").fill("New")
     page.get_by_label("Year").fill("soon")

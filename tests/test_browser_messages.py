@@ -122,7 +122,7 @@ def test_a_message_comes_to_another_page_by_itself_and_goes_by_keyboard(
     expect(told).to_have_count(0)
     expect(other.locator("#unread-count")).to_be_hidden()
     # The focus is not lost: it is where one goes on.
-    assert other.evaluate("document.activeElement !== document.body")
+    other.wait_for_function("() => document.activeElement !== document.body")
     other.reload()
     expect(told).to_have_count(0)
 
@@ -276,7 +276,13 @@ def test_the_browser_is_asked_by_a_click_and_shows_what_comes_to_a_hidden_page(
     page.goto(f"{mailing.url}/audio/")
     hide(page, is_hidden=True)
     tell("edith", "Your file Birds could not be converted.", link="/audio/")
-    page.evaluate("htmx.trigger('#unread-messages', 'messages-changed')")
-
-    page.wait_for_function("window.shown.length === 1")
+    # A page that nobody sees asks only now and then.
+    page.wait_for_function(
+        """() => {
+            htmx.trigger("#unread-messages", "messages-changed");
+            return window.shown.length === 1;
+        }""",
+        polling=1000,
+        timeout=120_000,
+    )
     assert page.evaluate("shown[0].body") == "Error: Your file Birds could not be converted."

@@ -4,17 +4,17 @@
   const canNotify = "Notification" in window && window.isSecureContext;
   const isAllowed = () => canNotify && Notification.permission === "granted";
 
-  // A page that nobody sees asks for no messages, unless the browser may show them.
-  document.addEventListener(
-    "htmx:confirm",
-    (event) => {
-      const asks = event.target.matches?.("#unread-messages, #message-list");
-      if (asks && event.detail.verb === "get" && document.hidden && !isAllowed()) {
-        event.preventDefault();
-      }
-    },
-    true,
-  );
+  // A page that nobody sees asks for messages where the browser may show them, and not often.
+  const UNSEEN_PAUSE_MS = 20_000;
+  let askedAt = -Infinity;
+  window.site.isAskedUnseen = (element) => {
+    const now = performance.now();
+    if (element.id !== "unread-messages" || !isAllowed() || now - askedAt < UNSEEN_PAUSE_MS) {
+      return false;
+    }
+    askedAt = now;
+    return true;
+  };
 
   // --- What comes while somebody looks at something else is shown by the browser -------------
 

@@ -40,10 +40,15 @@
 
   const polls = (element) => element instanceof Element && element.hasAttribute("data-polls");
 
+  // What is asked although nobody sees the page; scripts of the page may say more.
+  window.site.isAskedUnseen = () => false;
+
   // Nothing is asked by a page that is signed out, that was told to wait, or that nobody sees.
   document.addEventListener("htmx:confirm", (event) => {
-    if (!polls(event.target)) return;
-    if (isSignedOut || document.hidden || Date.now() < pausedUntil) event.preventDefault();
+    const element = event.target;
+    if (!polls(element)) return;
+    const isUnseen = document.hidden && !window.site.isAskedUnseen(element);
+    if (isSignedOut || Date.now() < pausedUntil || isUnseen) event.preventDefault();
   });
 
   // A page that is looked at again is brought up to date at once.
