@@ -17,7 +17,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext_lazy
 
 from audio_transcoder import covers, engines, facts, reasons, tags, variants
 from audio_transcoder.engines.base import Order, Wanted
@@ -165,7 +165,9 @@ class OptionsForm(OrderForm):
     """More formats of one file, of all of it or a part, as it is or otherwise."""
 
     clip_start = PositionField(label=_("From"), help_text=_("Empty: the beginning."))
-    clip_end = PositionField(label=_("To"), help_text=_("Empty: the end."))
+    clip_end = PositionField(
+        label=pgettext_lazy("end of a part", "To"), help_text=_("Empty: the end.")
+    )
     loudness = forms.TypedChoiceField(
         label=_("Loudness"),
         choices=[

@@ -208,13 +208,18 @@ def of_a_visitor(browser: Browser, site: Site) -> Iterator[Eyes]:
 
 
 @pytest.fixture(scope="module")
-def of_an_operator(browser: Browser, site: Site) -> Iterator[Eyes]:
+def operator(site: Site) -> Person:
     admin = Person(site.system, "admin")
     admin.password = site.system.secrets()["ADMIN_PASSWORD"]
     admin.get("/accounts/login/")
     admin.sign_in()
+    return admin
+
+
+@pytest.fixture(scope="module")
+def of_an_operator(browser: Browser, site: Site, operator: Person) -> Iterator[Eyes]:
     context = _context(browser)
-    context.add_cookies(_session_of(admin, site))
+    context.add_cookies(_session_of(operator, site))
     yield Eyes(context)
     context.close()
 
@@ -283,6 +288,22 @@ def _session_of(who: Person, site: Site) -> list[dict]:
         for cookie in who.session.cookies
         if cookie.name != "django_language"
     ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_operators_dashboard_fits_a_phone_in_every_language(
+    site: Site, browser: Browser, operator: Person, language: str
+):
+    context = _context(browser, locale=language, viewport={"width": WIDTHS[0], "height": 800})
+    context.add_cookies(_session_of(operator, site))
+    page = context.new_page()
+    page.goto(f"{site.system.url}/admin/dashboard/?range=30d", wait_until="load")
+    page.locator("details > summary").click()
+    page.locator("details table").wait_for()
+    screenshots.keep(page, f"{language}-operator-dashboard")
+    assert page.locator("html").get_attribute("lang") == language
+    assert page.evaluate(SIDEWAYS) == 0
+    context.close()
 
 
 def test_the_operators_dashboard_is_for_everyone(site: Site, of_an_operator: Eyes):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -16,10 +17,11 @@ from django.contrib.auth import get_user_model
 from django.template.loader import get_template
 from django.test import Client
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.translation import trans_real
 
-from audio_transcoder.models import AudioFile, Rendition, TranscodeJob
+from audio_transcoder import dashboard
+from audio_transcoder.models import AudioFile, Rendition, Share, TranscodeJob
 from audio_transcoder.tests.addresses import NOBODYS, fill, routes
 from audio_transcoder.tests.factories import make_file, make_job, store_results
 from tests.translations import LANGUAGES
@@ -44,6 +46,7 @@ WORD = re.compile(r"[^\W\d_]{2,}")
 SAID = {"alt", "aria-label", "aria-description", "aria-roledescription", "aria-valuetext",
         "placeholder", "title"}  # fmt: skip
 SENTENCE = re.compile(r"[A-Z][a-z]+ [a-z]+|[a-z]{2,} [a-z]{2,} [a-z]{2,}")
+MINUTE = timedelta(minutes=1)
 ROOMS = {"audio_transcoder", "elastic_transcoder", "transcode_messages", "steps"}
 LABELS = frozenset({"th", "label", "legend", "h1", "h2", "h3", "dt", "p", "button", "caption"})
 ERRORS = ("400", "403", "403_csrf", "404", "413", "429", "500", "503")
@@ -125,17 +128,33 @@ def brackets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ada(db):
-    """Somebody with files in every state, messages, and the right to administer."""
+    """Somebody with files in every state, links, messages, and the right to administer."""
     person = get_user_model().objects.create_superuser("ada", "ada@example.org")
+    now = timezone.now()
     for status, reason in (
         ("Submitted", ""), ("Progressing", ""), ("Complete", ""), ("Error", "damaged"),
         ("Canceled", ""),
     ):  # fmt: skip
         job = make_job(make_file(person))
         store_results(job)
-        TranscodeJob.objects.filter(pk=job.pk).update(status=status, progress=42, reason=reason)
+        has_ended = status not in TranscodeJob.OPEN
+        TranscodeJob.objects.filter(pk=job.pk).update(
+            status=status,
+            progress=42,
+            reason=reason,
+            started_at=now - MINUTE,
+            finished_at=now if has_ended else None,
+            created_at=now - 99 * MINUTE,
+            placed_at=now,
+            next_step_at=now - 99 * MINUTE,
+        )
         Rendition.objects.filter(job=job).update(status=status, reason=reason, size_bytes=6)
         job.audio_file.keep_state()
+        Share.objects.create(audio_file=job.audio_file, with_original=bool(reason))
+    used = Share.objects.create(audio_file=job.audio_file, expires_at=now + 99 * MINUTE)
+    Share.objects.filter(pk=used.pk).update(listens=1, downloads=5, last_used_at=now)
+    Share.objects.create(audio_file=job.audio_file, expires_at=now - MINUTE)
+    Share.objects.create(audio_file=job.audio_file, revoked_at=now)
     for level in ("error", "success"):
         Message.objects.create(
             user=person, event=level, about=job.code, level=level, text="nonsense", link="/audio/",
@@ -157,6 +176,8 @@ def addresses(person) -> Iterator[str]:
             yield from (fill(route, {**NOBODYS, "code": str(code)}) for code in codes)
         else:
             yield fill(route, NOBODYS)
+    for share in Share.objects.all():
+        yield reverse("shared", args=[share.token])
     yield from ("/audio/?q=nonsense", "/messages/?show=unread", "/nowhere/")
 
 
@@ -241,6 +262,9 @@ def test_every_word_of_the_administration_can_be_translated(ada, brackets):
     for address in of_operators():
         for words in unsaid_by(client.get(address), LABELS):
             found.setdefault(words, address)
+    for span in dashboard.SPANS:
+        for words in unsaid_by(client.get(reverse("dashboard"), {"range": span}), LABELS | {"li"}):
+            found.setdefault(words, f"dashboard {span}")
     found.pop("Search", "")  # the text of Django's magnifying glass
     assert found == {}
 
