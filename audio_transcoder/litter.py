@@ -11,7 +11,7 @@ import itertools
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -106,8 +106,17 @@ def remove(litter: Litter) -> list[AudioFile]:
         )
         steps.nudge("delete")
     for some in _some(litter.renditions):
-        Rendition.objects.filter(pk__in=[rendition.pk for rendition in some]).delete()
+        _forget(some)
     return [file for file in litter.files if not _give_up(file)]
+
+
+@transaction.atomic
+def _forget(renditions: Sequence[Rendition]) -> None:
+    """Delete rows without an object; what the library says of their files changes with them."""
+    Rendition.objects.filter(pk__in=[rendition.pk for rendition in renditions]).delete()
+    files = {rendition.audio_file_id for rendition in renditions}
+    for audio_file in AudioFile.objects.select_for_update().filter(pk__in=files).order_by("pk"):
+        audio_file.keep_state()
 
 
 def _listed(

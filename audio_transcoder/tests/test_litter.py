@@ -170,6 +170,14 @@ def test_d9_a_result_without_its_object_can_be_ordered_again(done):
     assert done.audio_file.order_missing(["wav", "flac"]).renditions.get().format_name == "wav"
 
 
+def test_d9_a_file_that_lost_every_result_is_not_ready_in_the_library(done):
+    for rendition in done.renditions.all():
+        default_storage.delete(rendition.file.name)
+    sweep("--delete")
+    row = AudioFile.objects.with_work().get()
+    assert row.kept_state == row.state != AudioFile.State.READY
+
+
 @pytest.mark.parametrize("kind", ["moto", pytest.param("radosgw", marks=pytest.mark.s3)])
 def test_marks_of_folders_and_beginnings_of_names_never_take_what_has_rows(
     use_s3, kind, monkeypatch
