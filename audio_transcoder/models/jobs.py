@@ -334,7 +334,9 @@ class TranscodeJob(models.Model):
                 return False
             Rendition.objects.unfinished().filter(job=self).update(status=self.Status.CANCELED)
             self.refresh_from_db()
-            self._have_the_rest_removed()
+            # Nobody asks a canceled job for the picture that its runs have found.
+            picture = keys.found_cover_name(self.audio_file.code, str(self.code))
+            self._have_the_rest_removed(picture)
             self.audio_file.keep_state()
             steps.nudge("place")
         return True
@@ -355,10 +357,11 @@ class TranscodeJob(models.Model):
             self._have_the_rest_removed()
         return True
 
-    def _have_the_rest_removed(self) -> None:
+    def _have_the_rest_removed(self, *further: str) -> None:
         # What is complete stays; the rest of the prefix is removed by key.
         unwanted = self.renditions.exclude(status=self.Status.COMPLETE)
-        deletion = Deletion.objects.create(prefixes=[one.file.name for one in unwanted])
+        prefixes = [*(one.file.name for one in unwanted), *further]
+        deletion = Deletion.objects.create(prefixes=prefixes)
         DeletedJob.of(self, deletion).save()
         steps.nudge("delete")
 

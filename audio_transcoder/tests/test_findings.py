@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from audio_transcoder import cover_changes, findings, keys
+from audio_transcoder import cover_changes, findings, keys, removal
 from audio_transcoder.engines.base import (
     JobReport,
     OutputReport,
@@ -141,6 +141,16 @@ def with_picture(job: TranscodeJob) -> JobReport:
     name = keys.found_cover_name(job.audio_file.code, job.order_id)
     default_storage.save(name, ContentFile(pictures.picture()))
     return told(job, SoundReport(cover_key=keys.bucket_key(name)))
+
+
+def test_a_picture_that_a_canceled_job_has_put_goes_with_it(engine):
+    job = make_job()
+    name = keys.found_cover_name(job.audio_file.code, job.order_id)
+    default_storage.save(name, ContentFile(pictures.picture()))
+    job.cancel()
+    removal.remove_due()
+    assert not default_storage.exists(name)
+    assert default_storage.exists(job.audio_file.mp3_file.name)
 
 
 def test_a_picture_that_the_engine_found_becomes_the_cover(engine):

@@ -122,7 +122,7 @@ def test_k13_cancel_and_completion_at_once_end_in_one_status(deliver, settings, 
     prefixes = [prefix for note in Deletion.objects.all() for prefix in note.prefixes]
     if first == "cancel":
         assert (job.status, statuses) == ("Canceled", {"Canceled"})
-        assert sorted(prefixes) == sorted(one.file.name for one in job.renditions.all())
+        assert {one.file.name for one in job.renditions.all()} < set(prefixes)
         assert not Message.objects.exists()
     else:
         assert (job.status, statuses) == ("Complete", {"Complete"})
