@@ -27,18 +27,29 @@ logger = logging.getLogger(__name__)
 IN_HAND = timedelta(seconds=60)
 # An order without an answer may still reach the engine's list; later than this it never will.
 UNANSWERED = timedelta(minutes=2)
+# Files of one transaction. Others wait for its end, and pages do not wait for long.
+FILES_AT_ONCE = 200
 
 
 class LastOperator(Exception):
     """Nobody would be left who may do everything here."""
 
 
-@transaction.atomic
 def remove_person(person_id: int) -> bool:
     """Delete an account with everything that is this person's; return whether it was there.
 
-    Raises LastOperator for the only active superuser.
+    Raises LastOperator for the only active superuser. Must not be called inside a transaction:
+    of many files most go in some of their own, and whoever is cut off there asks again.
     """
+    # An operator may have to stay, and then with all files.
+    files = AudioFile.objects.filter(owner=person_id, owner__is_superuser=False).order_by("pk")
+    while pks := list(files.values_list("pk", flat=True)[:FILES_AT_ONCE]):
+        AudioFile.objects.filter(pk__in=pks).remove()
+    return _remove_at_once(person_id)
+
+
+@transaction.atomic
+def _remove_at_once(person_id: int) -> bool:
     people = get_user_model().objects.order_by("pk")
     # Two operators who leave at the same moment wait for each other here.
     operators = people.select_for_update().filter(is_superuser=True, is_active=True)

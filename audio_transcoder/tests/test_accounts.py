@@ -26,6 +26,7 @@ from django.utils import timezone
 
 from audio_transcoder import account_sessions, accounts, removal, uploads
 from audio_transcoder.models import AudioFile, DeletedJob, Deletion, TranscodeJob, Upload
+from audio_transcoder.models.files import AudioFileQuerySet
 from audio_transcoder.tests.conftest import notice_for
 from audio_transcoder.tests.factories import make_file, make_job, make_person
 from sound.probe import probe
@@ -415,6 +416,32 @@ def test_the_last_operator_stays_and_is_told_why(ada):
 
 def test_a_person_whose_account_is_gone_already_is_not_there():
     assert removal.remove_person(10**9) is False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_account_of_many_files_goes_in_transactions_that_end_soon(ada, monkeypatch):
+    monkeypatch.setattr(removal, "FILES_AT_ONCE", 2)
+    other = make_file()
+    for _number in range(5):
+        make_job(make_file(ada))
+    seen_elsewhere: list[int] = []
+
+    def look() -> None:
+        seen_elsewhere.append(AudioFile.objects.filter(owner=ada).count())
+        connections.close_all()
+
+    remove = AudioFileQuerySet.remove
+
+    def removed(files: AudioFileQuerySet) -> int:
+        looking = threading.Thread(target=look)
+        looking.start()
+        looking.join()
+        return remove(files)
+
+    monkeypatch.setattr(AudioFileQuerySet, "remove", removed)
+    assert removal.remove_person(ada.pk)
+    assert seen_elsewhere == [5, 3, 1, 0]
+    assert AudioFile.objects.get() == other
 
 
 @pytest.mark.django_db(transaction=True)
