@@ -52,7 +52,7 @@ def remove_person(person_id: int) -> bool:
 def _remove_at_once(person_id: int) -> bool:
     people = get_user_model().objects.order_by("pk")
     # Two operators who leave at the same moment wait for each other here.
-    operators = people.select_for_update().filter(is_superuser=True, is_active=True)
+    operators = people.select_for_update(no_key=True).filter(is_superuser=True, is_active=True)
     if [operator.pk for operator in operators] == [person_id]:
         raise LastOperator
     person = people.filter(pk=person_id).first()
@@ -71,8 +71,10 @@ def forget(people: Collection[AbstractBaseUser]) -> None:
     Who takes the user name of one of them later must find nothing that was theirs.
     """
     ids = [person.pk for person in people]
-    # An upload that comes in now waits, and then finds nobody whose it could be.
-    list(get_user_model().objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+    # An upload that comes in now waits, and then finds nobody whose it could be. A job that ends
+    # now has its file in hand, which is waited for below: it may write its message.
+    rows = get_user_model().objects.select_for_update(no_key=True)
+    list(rows.filter(pk__in=ids).order_by("pk"))
     AudioFile.objects.filter(owner__in=people).remove()
     Upload.objects.filter(owner__in=people).abort()
     keys_of_sessions = UserSession.objects.filter(user__in=people).values("session_key")
