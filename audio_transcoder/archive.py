@@ -70,6 +70,7 @@ class Paths:
         self.has_folders = has_folders
         self._taken: set[str] = set()
         self._called: dict[str, int] = {}
+        self._free_from: dict[str, int] = {}  # by path without a number: where to go on
 
     def number_of(self, name: str) -> int:
         """Count one more file called ``name``, and return how many there are now."""
@@ -82,13 +83,15 @@ class Paths:
         name = PurePosixPath(_clean(file_name))
         extension = name.suffix if len(name.suffix.encode()) < 20 else ""
         stem = name.name.removesuffix(extension) if extension else name.name
+        alike = f"{folder}/{stem}{extension}".casefold()
         while True:
             counted = f"{stem} ({number})" if number > 1 else stem
             path = f"{folder}/{counted}{extension}" if self.has_folders else counted + extension
+            number = max(number + 1, self._free_from.get(alike, 0))
             if path.casefold() not in self._taken:
                 self._taken.add(path.casefold())
+                self._free_from[alike] = number
                 return path
-            number += 1
 
 
 def _clean(name: str) -> str:

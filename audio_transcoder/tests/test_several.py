@@ -298,3 +298,24 @@ def test_the_length_of_an_archive_beyond_four_gibibytes_is_that_of_zip64():
     zipped.add(itertools.repeat(b""), name, size=size)
     header, descriptor, entry, ends = 30 + len(name) + 20, 24, 46 + len(name) + 4 + 16, 56 + 20 + 22
     assert len(zipped) == header + size + descriptor + entry + ends
+
+
+def test_many_originals_of_one_name_are_numbered_without_trying_every_number():
+    class Counting(set):
+        asked = 0
+
+        def __contains__(self, path: object) -> bool:
+            self.asked += 1
+            return super().__contains__(path)
+
+    paths = archive.Paths(has_folders=True)
+    paths._taken = Counting()
+    # Recorders call everything alike; people give it names of its own.
+    found = [
+        paths.path("Originals", "Rec.wav", paths.number_of(f"Talk {number}"))
+        for number in range(200)
+    ]
+    assert found[:2] == ["Originals/Rec.wav", "Originals/Rec (2).wav"]
+    assert found[-1] == "Originals/Rec (200).wav"
+    assert len(set(found)) == 200
+    assert paths._taken.asked < 500
