@@ -52,7 +52,12 @@ def place() -> datetime | None:
         )
         if not claimed:
             continue
-        job.refresh_from_db()
+        # Read whole: its file may be deleted while the store is asked, and an order of nothing is
+        # an alarm for operators. What is placed all the same, the deletion finds.
+        whole = TranscodeJob.objects.select_related("audio_file__owner")
+        job = whole.prefetch_related("renditions").filter(pk=job.pk).first()
+        if job is None:
+            continue
         try:
             default_transcoder().start_transcode(job)
         except TranscoderRejected:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import time_machine
+from django.conf import settings
 from django.utils import timezone
 
 from audio_transcoder import removal, steps, turns
@@ -19,9 +20,10 @@ from audio_transcoder.engines.base import (
     TranscoderUnavailable,
 )
 from audio_transcoder.keys import bucket_key
-from audio_transcoder.models import Deletion, TranscodeJob
+from audio_transcoder.models import AudioFile, Deletion, TranscodeJob
 from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
 from audio_transcoder.transcoder import AudioTranscoder
+from buckets import bucket
 from transcode_messages.models import Message
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +67,47 @@ def engine(monkeypatch) -> FakeEngine:
 
 def later(seconds: float):
     return time_machine.travel(timezone.now() + timedelta(seconds=seconds), tick=True)
+
+
+def test_a_file_deleted_while_the_store_is_asked_is_no_order_of_nothing(engine, monkeypatch):
+    first, second = make_job(placed=False), make_job(placed=False)
+    store = type(bucket(settings.MEDIA_BUCKET))
+    stat, orders = store.stat, []
+
+    def stat_and_delete(asked, key):
+        found = stat(asked, key)
+        AudioFile.objects.filter(pk=first.audio_file_id).remove()
+        return found
+
+    def create_job(order):
+        orders.append((order.our_id, len(order.outputs)))
+        return f"engine-{len(orders)}"
+
+    monkeypatch.setattr(store, "stat", stat_and_delete)
+    monkeypatch.setattr(engine, "create_job", create_job)
+    steps.place()
+    assert orders == [(str(first.code), 2), (str(second.code), 2)]
+    engine.found = {str(first.code): "engine-1"}
+    engine.reports = {"engine-1": JobReport("engine-1", "Submitted", timezone.now())}
+    removal.remove_due()
+    assert engine.orders == ["cancel engine-1"]
+
+
+def test_a_file_deleted_when_its_job_is_claimed_holds_up_no_other(engine, monkeypatch):
+    first, second = make_job(placed=False), make_job(placed=False)
+    rows = type(TranscodeJob.objects.all())
+    update = rows.update
+
+    def update_and_delete(some, **values):
+        count = update(some, **values)
+        if "place_attempts" in values:
+            AudioFile.objects.filter(pk=first.audio_file_id).remove()
+        return count
+
+    monkeypatch.setattr(rows, "update", update_and_delete)
+    steps.place()
+    second.refresh_from_db()
+    assert second.engine_id
 
 
 def test_a_waiting_job_is_placed_once(engine):
