@@ -170,7 +170,7 @@ def test_d9_a_result_without_its_object_can_be_ordered_again(done):
     assert done.audio_file.order_missing(["wav", "flac"]).renditions.get().format_name == "wav"
 
 
-def test_d9_a_file_that_lost_every_result_is_not_ready_in_the_library(done):
+def test_a_file_that_lost_every_result_is_not_ready_in_the_library(done):
     for rendition in done.renditions.all():
         default_storage.delete(rendition.file.name)
     sweep("--delete")
