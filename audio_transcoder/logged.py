@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-# Confirming an address, setting a new password, sending a part and a link that somebody gave out
-# have their token in the path.
+# Confirming an address, setting a new password, sending a part, a link that somebody gave out and
+# stopping e-mails have their token in the path.
 _TOKEN = re.compile(
-    r"^(/accounts/(?:confirm-email|password/reset/key)/|/audio/uploads/(?:parts|forms)/|/s/)[^/]+"
+    r"^(/accounts/(?:confirm-email|password/reset/key)/|/audio/uploads/(?:parts|forms)/|/s/"
+    r"|/messages/unsubscribe/)[^/]+"
 )
 
 

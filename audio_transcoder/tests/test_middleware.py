@@ -17,6 +17,7 @@ from django.urls import ResolverMatch, get_resolver, path
 from django.utils import translation
 
 from audio_transcoder import middleware
+from audio_transcoder.logged import without_token
 from audio_transcoder.middleware import (
     MachinePathsMiddleware,
     UnavailableMiddleware,
@@ -262,3 +263,15 @@ def test_u5_a_body_that_breaks_off_leaves_no_temporary_file(settings):
     )
     assert UnfinishedUploadsMiddleware(view)(request).status_code == 403
     assert list(settings.FILE_UPLOAD_TEMP_DIR.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "in_the_log"),
+    [
+        ("/s/made-up.token/listen/flac/", "/s/.../listen/flac/"),
+        ("/messages/unsubscribe/failed.1:x/", "/messages/unsubscribe/.../"),
+        ("/messages/unread/", "/messages/unread/"),
+    ],
+)
+def test_a_token_in_an_address_stays_out_of_the_log(address, in_the_log):
+    assert without_token(address) == in_the_log
