@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 from collections.abc import Callable
 
@@ -17,6 +18,36 @@ from audio_transcoder.unavailable import is_machine_path, unavailable
 from buckets import in_a_hurry
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class VisitorAddressMiddleware:
+    """Makes REMOTE_ADDR the visitor's address where proxies of ours stand in front.
+
+    Each of them adds to X-Forwarded-For whom it serves, at the end; what stands before the last
+    ``TRUSTED_PROXY_COUNT`` entries anybody can write. Too few entries, or one that is no address:
+    the address stays whose connection it is.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        # A server that listens on a socket of its own has no address to tell.
+        request.META["REMOTE_ADDR"] = (
+            self._forwarded(request) or request.META.get("REMOTE_ADDR") or "127.0.0.1"
+        )
+        return self.get_response(request)
+
+    @staticmethod
+    def _forwarded(request: HttpRequest) -> str:
+        count = settings.TRUSTED_PROXY_COUNT
+        entries = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        if not 0 < count <= len(entries):
+            return ""
+        try:
+            return str(ipaddress.ip_address(entries[-count].strip()))
+        except ValueError:
+            return ""
 
 
 class UnavailableMiddleware:

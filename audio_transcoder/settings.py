@@ -77,6 +77,9 @@ if TRANSCODER_ALONE:
 # Behind a proxy that ends TLS, the header it sets, e.g. HTTP_X_FORWARDED_PROTO. Empty: none.
 _proxy_header = env("TRUSTED_PROXY_SSL_HEADER", default="")
 SECURE_PROXY_SSL_HEADER = (_proxy_header, "https") if _proxy_header else None
+# How many proxies of ours a request passes; each adds to X-Forwarded-For whom it serves. 0: none,
+# whoever connects is the visitor.
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 # Machines call these; SNS and old SDKs follow no redirects.
 SECURE_REDIRECT_EXEMPT = [r"^2012-09-25/", r"^transcode-complete/$", r"^health/$"]
 SECURE_REFERRER_POLICY = "same-origin"
@@ -111,6 +114,7 @@ if not TRANSCODER_ALONE:
     ]
 
 MIDDLEWARE = [
+    "audio_transcoder.middleware.VisitorAddressMiddleware",
     "audio_transcoder.middleware.UnavailableMiddleware",
     "audio_transcoder.middleware.UnfinishedUploadsMiddleware",
     "audio_transcoder.middleware.RetryAfterMiddleware",

@@ -23,7 +23,8 @@ E052 where its links lead                    E055 AWS_QUERYSTRING_EXPIRE beyond 
 W001 DEBUG on a public site                  W003 mail is required and goes nowhere
 W002 our own notices would be refused        W020 no topic for MediaConvert's events
 W030 pages on https, their bucket on http    W050 a setting that does nothing by itself
-W035 the packages of npm are missing          W060 EMAIL_URL with what nobody reads
+W035 the packages of npm are missing         W060 EMAIL_URL with what nobody reads
+                                             W061 all visitors have the proxy's address
 """
 
 from audio_transcoder.checks import (  # noqa: F401 - they register themselves

@@ -1,4 +1,4 @@
-"""Addresses: E001, E002, E013, W001."""
+"""Addresses: E001, E002, E013, W001, W061."""
 
 from __future__ import annotations
 
@@ -41,6 +41,13 @@ def addresses(**_: Any) -> Iterator[CheckMessage]:
             f"DEBUG is on and people reach the site at {settings.SITE_URL}.",
             hint="Its error pages show settings and code to everybody: leave DEBUG out.",
             id="audio.W001",
+        )
+    if settings.SECURE_PROXY_SSL_HEADER and not settings.TRUSTED_PROXY_COUNT:
+        yield Warning(
+            "A proxy stands in front, and all visitors have its address.",
+            hint="They share the limits on guessing and on floods: let the proxy send "
+            "X-Forwarded-For and set TRUSTED_PROXY_COUNT to the number of your proxies.",
+            id="audio.W061",
         )
 
 

@@ -287,6 +287,13 @@ def test_d8_debug_on_a_public_site_is_warned_of(settings):
     assert ids() == ["audio.W001"]
 
 
+def test_a_proxy_that_hides_its_visitors_is_warned_of(settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    assert ids() == ["audio.W061"]
+    settings.TRUSTED_PROXY_COUNT = 1
+    assert ids() == []
+
+
 def test_the_transcoder_alone_asks_for_nothing_of_the_web_app(settings):
     settings.TRANSCODER_ALONE = True
     settings.SNS_TOPIC_ARN = []

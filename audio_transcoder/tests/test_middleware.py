@@ -22,8 +22,10 @@ from audio_transcoder.middleware import (
     MachinePathsMiddleware,
     UnavailableMiddleware,
     UnfinishedUploadsMiddleware,
+    VisitorAddressMiddleware,
     server_error,
 )
+from audio_transcoder.tests.factories import make_person
 from audio_transcoder.uploads import HashingUploadHandler
 from buckets import BucketDenied, BucketMissing, BucketUnavailable, ObjectMissing
 
@@ -275,3 +277,46 @@ def test_u5_a_body_that_breaks_off_leaves_no_temporary_file(settings):
 )
 def test_a_token_in_an_address_stays_out_of_the_log(address, in_the_log):
     assert without_token(address) == in_the_log
+
+
+# --- whose request it is ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "address"),
+    [
+        (0, "203.0.113.9", "127.0.0.1"),
+        (1, "203.0.113.9", "203.0.113.9"),
+        (1, "198.51.100.1, 203.0.113.9", "203.0.113.9"),  # the first one is the visitor's own word
+        (2, "198.51.100.1, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
+        (1, "2001:DB8::1", "2001:db8::1"),
+        (2, "203.0.113.9", "127.0.0.1"),
+        (1, "", "127.0.0.1"),
+        (1, "not an address", "127.0.0.1"),
+    ],
+)
+def test_w11_a_visitor_behind_our_proxies_has_an_address(rf, settings, proxies, forwarded, address):
+    settings.TRUSTED_PROXY_COUNT = proxies
+    request = rf.get("/", headers={"X-Forwarded-For": forwarded})
+    VisitorAddressMiddleware(lambda _: HttpResponse())(request)
+    assert request.META["REMOTE_ADDR"] == address
+
+
+def test_w11_guesses_of_one_visitor_lock_out_nobody_else_behind_the_proxy(client, db, settings):
+    settings.TRUSTED_PROXY_COUNT = 1
+    make_person("ada")
+    guesses = [
+        client.post(
+            "/accounts/login/",
+            {"login": f"nobody{number}", "password": "wrong"},
+            headers={"X-Forwarded-For": "203.0.113.9"},
+        ).status_code
+        for number in range(40)
+    ]
+    assert guesses[-1] == 429
+    other = client.post(
+        "/accounts/login/",
+        {"login": "ada", "password": "wrong too"},
+        headers={"X-Forwarded-For": "203.0.113.10"},
+    )
+    assert other.status_code == 200
