@@ -33,6 +33,9 @@ SENTENCES: dict[str, str | Promise] = {
     "not_a_picture": _("This is not a picture we know. We take JPEG, PNG, WebP, GIF and BMP."),
     "too_many_pixels": _("The picture has too many pixels. Please choose a smaller one."),
     "damaged_picture": _("The picture is damaged. Please export it again, or choose another."),
+    "too_many_results": _(
+        "This file has as many results as one file may have. Upload it once more to make others."
+    ),
     "internal": _("Something went wrong on our side. Please try once more."),
 }
 

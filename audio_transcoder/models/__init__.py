@@ -3,7 +3,7 @@
 from audio_transcoder.models.accounts import StorageAccount
 from audio_transcoder.models.arrivals import IntakeObject, Upload
 from audio_transcoder.models.deletions import DeletedJob, Deletion
-from audio_transcoder.models.files import AudioFile, Waveform, source_name
+from audio_transcoder.models.files import AudioFile, TooManyResults, Waveform, source_name
 from audio_transcoder.models.jobs import Rendition, TranscodeJob
 from audio_transcoder.models.notices import ReceivedNotice
 from audio_transcoder.models.shares import Share, TooManyShares
@@ -17,6 +17,7 @@ __all__ = [
     "Rendition",
     "Share",
     "StorageAccount",
+    "TooManyResults",
     "TooManyShares",
     "TranscodeJob",
     "Upload",

@@ -113,8 +113,15 @@ class AudioFileQuerySet(models.QuerySet["AudioFile"]):
     remove.alters_data = True
 
 
+class TooManyResults(Exception):
+    """The file has as many parts, loudnesses and bit rates as one file may have."""
+
+
 class AudioFile(models.Model):
     """One sound that a person uploaded."""
+
+    # Each of its results is on its page, and a part can be cut to the millisecond.
+    MOST_RESULTS = 100
 
     class State(models.TextChoices):
         WAITING = "waiting", gettext_lazy("waiting")
@@ -273,7 +280,8 @@ class AudioFile(models.Model):
     ) -> TranscodeJob | None:
         """Order those of the named formats that are neither there nor under way, if any.
 
-        Another part, loudness or bit rate is another result.
+        Another part, loudness or bit rate is another result. Raises TooManyResults where that
+        would be one too many.
         """
         with transaction.atomic():
             # Two tabs may ask at once: the second one waits here for the first one's rows.
@@ -290,6 +298,9 @@ class AudioFile(models.Model):
             wanted = {one for one in wanted if newest.get(one) not in fine}
             if not wanted:
                 return None
+            more = [one for one in wanted if one[1] and one not in newest]
+            if more and len(newest) + len(more) > self.MOST_RESULTS:
+                raise TooManyResults
             if not [one for one in newest if newest[one] not in fine and one not in wanted]:
                 Message.objects.settle([self.code])  # nothing is left to try again
             return self.order([name for name in FORMATS if name in dict(wanted)], options)

@@ -51,6 +51,20 @@ def test_the_same_variant_is_ordered_once_and_another_one_again(signed_in, audio
         assert page.count(f'id="rendition-{one}"') == 1
 
 
+def test_one_file_has_no_endless_results(signed_in, audio_file, monkeypatch):
+    monkeypatch.setattr(AudioFile, "MOST_RESULTS", 2)
+    for end in ("0:01", "0:02"):
+        assert order(signed_in, audio_file, clip_end=end).status_code == 302
+    refused = order(signed_in, audio_file, clip_end="0:03")
+    assert refused.status_code == 422
+    assert "as many results as one file may have" in refused.text
+    # What is there can be made again, and the whole sound in each format always.
+    Rendition.objects.update(status="Error")
+    assert order(signed_in, audio_file, clip_end="0:01").status_code == 302
+    assert order(signed_in, audio_file).status_code == 302
+    assert TranscodeJob.objects.count() == 4
+
+
 def test_a_bit_rate_is_only_of_the_format_that_was_chosen(signed_in, audio_file):
     order(signed_in, audio_file, formats=["flac"], bitrate_mp3="128")
     assert Rendition.objects.get().variant == ""

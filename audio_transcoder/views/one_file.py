@@ -17,11 +17,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 import steps
-from audio_transcoder import facts, open_work, player, timeline
+from audio_transcoder import facts, open_work, player, reasons, timeline
 from audio_transcoder.access import signed_in
 from audio_transcoder.forecast import Forecast, forecast
 from audio_transcoder.forms import OptionsForm, ShareForm
-from audio_transcoder.models import AudioFile, Deletion, TranscodeJob
+from audio_transcoder.models import AudioFile, Deletion, TooManyResults, TranscodeJob
 
 STOP_POLLING = 286  # htmx ends an element's polling with this status
 # wavesurfer.js writes the styles of its shadow tree.
@@ -123,10 +123,16 @@ def _watch(request: HttpRequest, audio_file: AudioFile) -> None:
 def order(request: HttpRequest, code: UUID) -> HttpResponse:
     audio_file = file_to_show(request, code)
     form = OptionsForm(request.POST, audio_file=audio_file)
+    job = None
+    if form.is_valid():
+        try:
+            job = audio_file.order_missing(form.cleaned_data["formats"], form.options)
+        except TooManyResults:
+            form.add_error("formats", reasons.sentence("too_many_results"))
     if not form.is_valid():
         context = page_context(audio_file, form)
         return render(request, "audio_transcoder/detail.html", context, status=422)
-    if audio_file.order_missing(form.cleaned_data["formats"], form.options) is None:
+    if job is None:
         messages.info(request, _("You have that already."))
     return redirect(audio_file)
 
