@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext as _
 
 
 def is_scripted(request: HttpRequest) -> bool:
@@ -21,7 +22,7 @@ def not_signed_in(request: HttpRequest) -> HttpResponse:
     """Return the answer for visitors: 401 for scripts, else the way to the sign-in page."""
     if is_scripted(request):
         return JsonResponse(
-            {"reason": "signed_out", "message": "You are signed out. Sign in and try again."},
+            {"reason": "signed_out", "message": _("You are signed out. Sign in and try again.")},
             status=401,
         )
     return redirect_to_login(request.get_full_path() if request.method == "GET" else "/audio/")

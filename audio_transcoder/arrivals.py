@@ -7,6 +7,7 @@ and what a head cannot tell is left to the engine.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
 import uuid
@@ -25,6 +26,7 @@ from audio_transcoder import cover_changes, keys, names, settling, tags, turns, 
 from audio_transcoder.engines import ENGINES
 from audio_transcoder.models import AudioFile, TranscodeJob, source_name
 from buckets import BucketError, BucketUnavailable, ObjectInfo, ObjectMissing, bucket
+from images import Cannot
 from sound import probe
 from sound.examination import ExaminerNotStarted
 
@@ -127,7 +129,9 @@ def _examine(audio_file: AudioFile) -> None:
         if audio_file.size_bytes <= HEAD_BYTES:  # else it is the head that was counted
             facts["duration_ms"] = sound.duration_ms
         tags.learn(audio_file, sound)
-        cover_changes.learn(audio_file, sound.picture)
+        # The engine hands out the picture too, later.
+        with contextlib.suppress(Cannot):
+            cover_changes.learn(audio_file, sound.picture)
     with transaction.atomic():
         row = AudioFile.objects.unexamined().filter(pk=audio_file.pk)
         row.update(examined_at=timezone.now(), **facts)

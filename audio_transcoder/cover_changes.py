@@ -27,8 +27,8 @@ LEFT_TO_JOBS = timedelta(hours=25)
 def learn(audio_file: AudioFile, found: bytes) -> None:
     """Take a picture that was found in a stored file for its cover, unless there is one.
 
-    Nor is it taken when the owner wants none. Raises BucketUnavailable. Must not be called inside
-    a transaction.
+    Nor is it taken when the owner wants none. Raises BucketUnavailable and images.Cannot. Must not
+    be called inside a transaction.
     """
     is_wanted = not audio_file.cover and not audio_file.is_cover_chosen
     picture = covers.found(found) if is_wanted else None

@@ -215,12 +215,15 @@ def redrawn(path: Path, box: Box | None = None) -> Picture:
 
 
 def found(data: bytes) -> Picture | None:
-    """Return what we keep as a cover of a picture found in a sound; None if it is of no use."""
+    """Return what we keep as a cover of a picture found in a sound; None if it is of no use.
+
+    Raises images.Cannot where there is no saying now.
+    """
     if not data:
         return None
     try:
         with _as_file(data) as path:
             return redrawn(path)
-    except (images.Refused, images.Cannot) as error:
+    except images.Refused as error:
         logger.info("a cover inside a sound is left out: %s", error)
         return None

@@ -15,6 +15,7 @@ from audio_transcoder.engines.base import JobReport, TranscoderError
 from audio_transcoder.models import Deletion, TranscodeJob
 from audio_transcoder.transcoder import default_transcoder
 from buckets import BucketError, BucketMissing, ObjectMissing, bucket
+from images import Cannot
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def _ask(job: TranscodeJob) -> bool:
         report = default_transcoder().engine(job.engine).read_job(job.engine_id)
         if report is not None:
             _learn(job, report)
-    except (TranscoderError, BucketError) as error:
+    except (TranscoderError, BucketError, Cannot) as error:
         logger.warning("job %s: its facts are not known yet: %s", job.code, error)
         return False
     if report is None or not report.awaits_facts:
@@ -57,7 +58,10 @@ def _ask(job: TranscodeJob) -> bool:
 
 
 def _learn(job: TranscodeJob, report: JobReport) -> None:
-    """Keep what a report says of the sound. Raises BucketError where its picture is not had."""
+    """Keep what a report says of the sound.
+
+    Raises BucketError and images.Cannot where its picture is not had yet.
+    """
     job.report(report)
     if report.sound is None:
         return

@@ -27,6 +27,7 @@ from django.utils import timezone
 from audio_transcoder import covers, keys, limits, names, tags
 from audio_transcoder.models import AudioFile, Deletion, Upload, source_name
 from buckets import BucketUnavailable, bucket
+from images import Cannot
 from sound.probe import Sound
 
 logger = logging.getLogger(__name__)
@@ -124,7 +125,9 @@ def accept(
     check_quota(owner, upload.size)
     for field, value in tags.of(sound).items():
         setattr(audio_file, field, value)
-    cover = covers.found(sound.picture)
+    cover = None
+    with contextlib.suppress(Cannot):  # the engine hands out the picture too, later
+        cover = covers.found(sound.picture)
     note = note_of(audio_file.code)
     try:
         storage = audio_file.mp3_file.storage

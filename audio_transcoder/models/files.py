@@ -346,15 +346,7 @@ class AudioFile(models.Model):
     @property
     def ready_renditions(self) -> list[Rendition]:
         """The newest one of each format and variant that can be had; a newer one may be made."""
-        ready = {
-            (one.format_name, one.variant): one for one in self.renditions.all() if one.is_ready
-        }
-        return [
-            rendition
-            for format_name in FORMATS
-            for (name, _variant), rendition in ready.items()
-            if name == format_name
-        ]
+        return _newest(one for one in self.renditions.all() if one.is_ready)
 
     @property
     def outdated_renditions(self) -> list[Rendition]:

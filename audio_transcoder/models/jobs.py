@@ -418,6 +418,18 @@ class RenditionQuerySet(models.QuerySet["Rendition"]):
         """Those of the whole sound, as their formats have it."""
         return self.filter(variant="")
 
+    def newest_ready(self) -> RenditionQuerySet:
+        """The newest one of each file, format and variant that can be had."""
+        ready = TranscodeJob.Status.COMPLETE
+        newer = Rendition.objects.filter(
+            audio_file=models.OuterRef("audio_file"),
+            format_name=models.OuterRef("format_name"),
+            variant=models.OuterRef("variant"),
+            status=ready,
+            pk__gt=models.OuterRef("pk"),
+        )
+        return self.filter(~models.Exists(newer), status=ready)
+
 
 class Rendition(models.Model):
     """One encoded result of one audio file."""

@@ -10,6 +10,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
+import images
 from audio_transcoder import cover_changes, findings, keys, removal
 from audio_transcoder.engines.base import (
     JobReport,
@@ -162,6 +163,22 @@ def test_a_picture_that_the_engine_found_becomes_the_cover(engine):
     assert audio_file.cover_width
     assert not audio_file.is_cover_chosen
     assert Deletion.objects.get().prefixes == [keys.found_cover_name(audio_file.code, job.order_id)]
+
+
+def test_a_picture_that_cannot_be_drawn_just_now_is_taken_later(engine, monkeypatch):
+    job = finished()
+    engine.report = with_picture(job)
+    with monkeypatch.context() as busy:
+        busy.setattr(images, "draw", _is_busy)
+        findings.work_off_due()
+    assert not Deletion.objects.exists()
+    TranscodeJob.objects.update(facts_due_at=timezone.now())
+    findings.work_off_due()
+    assert AudioFile.objects.get().cover
+
+
+def _is_busy(*_: object, **__: object) -> Picture:
+    raise images.Cannot("too much to do")
 
 
 def test_who_took_the_cover_away_gets_none_back(engine):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.db.models import Count, Max, QuerySet, Sum
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Sum
 from django.http import (
     Http404,
     HttpRequest,
@@ -235,9 +235,7 @@ def _kinds(files: AudioFileQuerySet) -> dict[str, tuple[int, int]]:
     """Return how many originals and results of each format there are, and their bytes."""
     found = files.aggregate(count=Count("pk"), size=Sum("size_bytes"))
     kinds = {archive.ORIGINALS: (found["count"], found["size"] or 0)}
-    ready = Rendition.objects.filter(
-        audio_file__in=files.values("pk"), status=TranscodeJob.Status.COMPLETE
-    )
+    ready = Rendition.objects.filter(audio_file__in=files.values("pk")).newest_ready()
     by_format = ready.order_by().values_list("format_name").annotate(Count("pk"), Sum("size_bytes"))
     counted = {name: (count, size or 0) for name, count, size in by_format}
     return kinds | {name: counted[name] for name in FORMATS if name in counted}
@@ -246,6 +244,11 @@ def _kinds(files: AudioFileQuerySet) -> dict[str, tuple[int, int]]:
 def _archive(
     files: AudioFileQuerySet, kinds: list[str], place: archive.Place
 ) -> StreamingHttpResponse:
+    if archive.ORIGINALS not in kinds:
+        wanted = Rendition.objects.filter(
+            audio_file=OuterRef("pk"), status=TranscodeJob.Status.COMPLETE, format_name__in=kinds
+        )
+        files = files.filter(Exists(wanted))
     pks = list(files.values_list("pk", flat=True))
     made = archive.Archive(archive.entries(pks, kinds), place)
     name = _("Recordings {date}").format(date=timezone.localdate().isoformat())
