@@ -214,8 +214,8 @@ class OptionsForm(OrderForm):
         return any(self.data.get(name) or self[name].errors for name in names)
 
     def boxes(self) -> list[tuple[BoundWidget, bool]]:
-        """Return each format's box, and whether there is one of the whole sound as it is."""
-        have = {one.format_name for one in self.audio_file.latest_renditions if not one.variant}
+        """Return each format's box, and whether one of the whole sound as it is can be had."""
+        have = {one.format_name for one in self.audio_file.ready_renditions if not one.variant}
         return [(box, box.data["value"] in have) for box in self["formats"]]
 
     def clean(self) -> dict[str, Any]:
