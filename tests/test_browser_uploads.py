@@ -83,6 +83,7 @@ class Uploads:
         self.violations: list[str] = []
         self.stored: Counter[str] = Counter()  # how often each part arrived whole
         page.on("response", self._count_part)
+        page.on("filechooser", lambda _: None)  # from now on none opens a window of the system
         page.on("console", lambda said: self._hear(said.text))
         sign_up(page, site, self.name)
         self._line: CDPSession = page.context.new_cdp_session(page)
