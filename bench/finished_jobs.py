@@ -28,12 +28,12 @@ PRESET = json.dumps(
 JOB = """
 INSERT INTO elastic_transcoder_job (id, pipeline_id, status, inputs, output_key_prefix, playlists,
     user_metadata, progress, submit_time_ms, start_time_ms, finish_time_ms, lease_owner,
-    lease_until, attempts, log)
+    lease_until, attempts, log, tags)
 WITH RECURSIVE number(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < :jobs),
 timed(n, ms) AS (SELECT n, :newest - (:jobs - n) * :step FROM number)
 SELECT printf('%d-%06d', ms, n), printf('1400000000000-pipe%02d', n % :pipelines), 'Complete',
     printf('[{"Key": "media/uploads/%d/source"}]', n), printf('media/renditions/%d/', n), '[]',
-    '{}', 100, ms, ms, ms + 9000, '', NULL, 1, ''
+    '{}', 100, ms, ms, ms + 9000, '', NULL, 1, '', '{}'
 FROM timed
 """
 OUTPUT = """
