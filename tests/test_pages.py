@@ -335,8 +335,11 @@ def test_a_link_that_ended_is_said_on_a_page_for_everyone(site: Site, of_a_visit
     assert of_a_visitor.look(f"{site.system.url}/s/ended/", "shared-ended") == []
 
 
-def test_the_pages_that_people_live_on_were_looked_at(site: Site):
-    """A URL table that lost its pages, or a sign-in that failed, must not pass as all well."""
+def test_the_pages_that_people_live_on_were_looked_at(site: Site, browser: Browser):
+    """A URL table that lost its pages, or a sign-in that failed, must not pass as all well.
+
+    With a browser, like those that look: pytest runs it after them then, and not after everything.
+    """
     mine = {"audio:list", "audio:detail", "audio:upload", "audio:delete", "audio:shares"}
     mine |= {"messages:list"}
     accounts = {"account_login", "account_signup", "account_reset_password", "landing", "shared"}

@@ -93,7 +93,8 @@ def test_f29_a_tag_reader_that_raises_leaves_the_sound_without_tags(tmp_path, to
     """The examiner as it is, but for its reader of tags."""
     folder = tmp_path / "examiner"
     shutil.copytree(examination._PROGRAM, folder)
-    (folder / "tags.py").write_text("def merged(*sources):\n    return 1 // 0\n")
+    with (folder / "tags.py").open("a") as tags:
+        tags.write("\n\ndef merged(*sources):\n    return 1 // 0\n")
     monkeypatch.setattr(examination, "_PROGRAM", folder)
     sound = probe.probe(tone("a.mp3", "-metadata", "title=x"))
     assert sound.tags == {}

@@ -373,6 +373,8 @@ OF_OUTPUT = dict.fromkeys(
         "Captions",
         "Encryption",
         "AppliedColorSpaceConversion",
+        "LoudnessTarget",
+        "Sound",
     )
 ) | {"Watermarks": []}
 
