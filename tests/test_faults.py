@@ -23,7 +23,7 @@ def assert_done_once(system: System, person: Person, location: str) -> None:
     assert len([path for path in system.objects() if code in path]) == 4
     # The source is still listened to for its loudness, for some seconds.
     wait_for(lambda: system.ffmpeg_pids() == [], "FFmpeg to end", 60)
-    assert len(system.worker_pids) == 2
+    wait_for(lambda: len(system.worker_pids) == 2, "two workers")
     assert len(system.pids(r"transcode_worker --kind steps")) == 1
 
 
