@@ -14,8 +14,6 @@ from django.utils.translation import gettext as _
 
 from audio_transcoder.engines.base import Clip
 
-# How loud results can be, in LUFS: broadcast by EBU R128, podcasts, streams.
-LOUDNESS_LUFS = (-23, -16, -14)
 # What a clip may not be longer than, by the API: a millisecond less than a day.
 LATEST_MS = 86_399_999
 SHORTEST_MS = 100
