@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from audio_transcoder import dashboard, direct_uploads, removal
+from audio_transcoder import dashboard, removal
 from audio_transcoder.models import (
     AudioFile,
     DeletedJob,
@@ -30,6 +30,7 @@ from audio_transcoder.models import (
     Upload,
 )
 from audio_transcoder.templatetags.dashboard_display import money
+from audio_transcoder.uploads import direct_uploads
 
 User = get_user_model()
 

@@ -10,7 +10,8 @@ from django.db.models import F
 from django.utils import timezone
 
 import steps
-from audio_transcoder import cover_changes, keys, tags, turns
+from audio_transcoder import keys, tags, turns
+from audio_transcoder.covers import cover_changes
 from audio_transcoder.engines.base import JobReport, TranscoderError
 from audio_transcoder.models import Deletion, TranscodeJob
 from audio_transcoder.transcoder import default_transcoder

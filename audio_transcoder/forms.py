@@ -19,8 +19,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, pgettext_lazy
 
-from audio_transcoder import covers, engines, facts, reasons, tags, variants
+from audio_transcoder import covers, engines, reasons, tags, variants
 from audio_transcoder.engines.base import Order, Wanted
+from audio_transcoder.file_page import facts
 from audio_transcoder.formats import (
     DEFAULT_FORMATS,
     FORMATS,

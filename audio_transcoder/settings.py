@@ -218,9 +218,9 @@ ACCOUNT_SIGNUP_FIELDS = [
 ACCOUNT_LOGOUT_ON_GET = False
 # How many accounts one address may make, in allauth's words: count/period/per.
 ACCOUNT_RATE_LIMITS = {"signup": env("ACCOUNT_SIGNUP_RATE_LIMIT", default="20/m/ip")}
-ACCOUNT_ADAPTER = "audio_transcoder.accounts.AccountAdapter"
-ACCOUNT_FORMS = {"login": "audio_transcoder.account_forms.SignInForm"}
-MFA_ADAPTER = "audio_transcoder.accounts.SecondFactorAdapter"
+ACCOUNT_ADAPTER = "audio_transcoder.accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {"login": "audio_transcoder.accounts.forms.SignInForm"}
+MFA_ADAPTER = "audio_transcoder.accounts.adapters.SecondFactorAdapter"
 # What an authenticator app calls the account's place.
 MFA_TOTP_ISSUER = "Audio Transcoder"
 # Periods of 30 seconds before and after: who types slowly, or has a clock that is a little wrong,

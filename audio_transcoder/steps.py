@@ -12,12 +12,13 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from audio_transcoder import arrivals, direct_uploads, findings, intake, removal, settling, uploads
+from audio_transcoder import findings, removal, settling, uploads
 from audio_transcoder.engines import READ_OFTEN
 from audio_transcoder.engines.base import TranscoderError, TranscoderRejected, TranscoderUnavailable
 from audio_transcoder.health import has_its_workers
 from audio_transcoder.models import DeletedJob, IntakeObject, ReceivedNotice, TranscodeJob
 from audio_transcoder.transcoder import default_transcoder, place_again_after
+from audio_transcoder.uploads import arrivals, direct_uploads, intake
 from buckets import BucketError, bucket
 from steps import beat, nudge, step, stopping
 from transcode_messages import outbox

@@ -6,10 +6,11 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from audio_transcoder import account_views, upload_views
 from audio_transcoder.health import health
 from audio_transcoder.views import (
+    account,
     dashboard,
+    direct_uploads,
     labels,
     library,
     media,
@@ -30,15 +31,15 @@ audio = (
         path("", library.library, name="list"),
         path("upload/", UploadAudioFileView.as_view(), name="upload"),
         # In the shape of Uppy's plugin "AwsS3": no slashes at the end.
-        path("uploads/s3/multipart", upload_views.begin, name="begin-upload"),
-        path("uploads/s3/multipart/<str:code>", upload_views.one, name="upload-parts"),
-        path("uploads/s3/multipart/<str:code>/complete", upload_views.complete, name="complete"),
-        path("uploads/s3/multipart/<str:code>/<str:number>", upload_views.sign, name="sign-part"),
-        path("uploads/s3/params", upload_views.params, name="upload-params"),
-        path("uploads/s3/arrived", upload_views.arrived, name="upload-arrived"),
-        path("uploads/open/", upload_views.open_uploads, name="open-uploads"),
-        path("uploads/parts/<str:token>/", upload_views.put_part, name="put-part"),
-        path("uploads/forms/<str:token>/", upload_views.post_form, name="post-form"),
+        path("uploads/s3/multipart", direct_uploads.begin, name="begin-upload"),
+        path("uploads/s3/multipart/<str:code>", direct_uploads.one, name="upload-parts"),
+        path("uploads/s3/multipart/<str:code>/complete", direct_uploads.complete, name="complete"),
+        path("uploads/s3/multipart/<str:code>/<str:number>", direct_uploads.sign, name="sign-part"),
+        path("uploads/s3/params", direct_uploads.params, name="upload-params"),
+        path("uploads/s3/arrived", direct_uploads.arrived, name="upload-arrived"),
+        path("uploads/open/", direct_uploads.open_uploads, name="open-uploads"),
+        path("uploads/parts/<str:token>/", direct_uploads.put_part, name="put-part"),
+        path("uploads/forms/<str:token>/", direct_uploads.post_form, name="post-form"),
         path("several/download/", several.download, name="several-download"),
         path("several/delete/", several.delete, name="several-delete"),
         path("several/order/", several.order, name="several-order"),
@@ -77,12 +78,12 @@ urlpatterns = [
         "s/<str:token>/download/<str:rendition>/", sharing.shared_download, name="shared-download"
     ),
     path("messages/", include("transcode_messages.urls")),
-    path("accounts/", account_views.profile, name="account_profile"),
-    path("accounts/sessions/", account_views.sessions, name="account_sessions"),
-    path("accounts/delete/", account_views.delete, name="account_delete"),
-    path("accounts/deleted/", account_views.deleted, name="account_deleted"),
+    path("accounts/", account.profile, name="account_profile"),
+    path("accounts/sessions/", account.sessions, name="account_sessions"),
+    path("accounts/delete/", account.delete, name="account_delete"),
+    path("accounts/deleted/", account.deleted, name="account_deleted"),
     path("accounts/", include("allauth.urls")),
-    path("language/", account_views.choose_language, name="set_language"),
+    path("language/", account.choose_language, name="set_language"),
     path("admin/dashboard/", admin.site.admin_view(dashboard.page), name="dashboard"),
     path("admin/", admin.site.urls),
     # Machines call these.

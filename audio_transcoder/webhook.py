@@ -22,9 +22,10 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from audio_transcoder import engines, intake, keys, order_ids, settling
+from audio_transcoder import engines, keys, order_ids, settling
 from audio_transcoder.engines.base import JobReport
 from audio_transcoder.models import DeletedJob, IntakeObject, ReceivedNotice, TranscodeJob
+from audio_transcoder.uploads import intake
 from buckets import BucketError
 from sns import certificates, deliver
 from sns import keys as sns_keys

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
 
-from audio_transcoder import intake
+from audio_transcoder.uploads import intake
 from tests.s3_events import TEST_EVENT, event_of, record_of
 
 SOURCE = Path(__file__).resolve().parent.parent / "deploy" / "aws" / "lambda" / "transcode.py"

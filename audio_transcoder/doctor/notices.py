@@ -371,7 +371,7 @@ def _rules_may_publish(topic: str, rules: list[dict[str, Any]]) -> Answer:
 def bucket_tells_of_new_objects() -> Answer:
     """What nobody tells of, a look finds. Source: S3 GetBucketNotificationConfiguration."""
     # Its models are the web app's, which not every installation has.
-    from audio_transcoder.intake import LOOK_ON_S3
+    from audio_transcoder.uploads.intake import LOOK_ON_S3
 
     told = storage.optional(
         "s3:GetBucketNotification", s3.client().get_bucket_notification_configuration, set()

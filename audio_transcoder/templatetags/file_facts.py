@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import template
 
-from audio_transcoder import facts
+from audio_transcoder.file_page import facts
 
 register = template.Library()
 register.filter("comparison", facts.compare)

@@ -24,7 +24,8 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from audio_transcoder import account_sessions, accounts, removal, uploads
+from audio_transcoder import removal, uploads
+from audio_transcoder.accounts import adapters, sessions
 from audio_transcoder.models import AudioFile, DeletedJob, Deletion, TranscodeJob, Upload
 from audio_transcoder.models.files import AudioFileQuerySet
 from audio_transcoder.tests.conftest import notice_for
@@ -215,7 +216,7 @@ def test_sessions_cost_as_many_queries_however_many_there_are(ada, django_assert
 
 
 def test_the_oldest_sessions_end_when_there_are_too_many(ada, monkeypatch):
-    monkeypatch.setattr(accounts, "MOST_SESSIONS", 2)
+    monkeypatch.setattr(adapters, "MOST_SESSIONS", 2)
     oldest, *newest = [sign_in() for _ in range(3)]
     assert oldest.get("/audio/").status_code == 302
     assert [client.get("/audio/").status_code for client in newest] == [200, 200]
@@ -233,7 +234,7 @@ def test_the_oldest_sessions_end_when_there_are_too_many(ada, monkeypatch):
     ],
 )
 def test_a_browser_is_named_in_words(said, words):
-    assert account_sessions.device(said) == words
+    assert sessions.device(said) == words
 
 
 # --- Second factor ----------------------------------------------------------------------------
@@ -294,14 +295,14 @@ def test_the_secret_is_not_readable_in_the_database(ada):
     secret = turn_on(sign_in())
     stored = Authenticator.objects.get(type="totp").data["secret"]
     assert secret not in stored
-    assert accounts.SecondFactorAdapter().decrypt(stored) == secret
+    assert adapters.SecondFactorAdapter().decrypt(stored) == secret
 
 
 def test_a_factor_kept_under_another_secret_key_lets_nobody_in_and_breaks_nothing(ada, settings):
     secret = turn_on(sign_in())
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another " * 8
     kept = Authenticator.objects.get(type="totp").data["secret"]
-    assert accounts.SecondFactorAdapter().decrypt(kept) == secret
+    assert adapters.SecondFactorAdapter().decrypt(kept) == secret
 
     settings.SECRET_KEY_FALLBACKS = []
     client = sign_in()

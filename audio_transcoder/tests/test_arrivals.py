@@ -12,11 +12,12 @@ from django.conf import settings as site
 from django.utils import timezone
 
 import buckets
-from audio_transcoder import arrivals, steps, uploads
+from audio_transcoder import steps, uploads
 from audio_transcoder.engines.base import JobReport, OutputReport
 from audio_transcoder.keys import bucket_key
 from audio_transcoder.models import AudioFile, TranscodeJob
 from audio_transcoder.tests.factories import make_person
+from audio_transcoder.uploads import arrivals
 from buckets import BucketUnavailable
 from buckets.tests.s3_server import ON_S3
 from sound.examination import ExaminerNotStarted

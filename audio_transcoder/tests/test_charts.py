@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from audio_transcoder.charts import HEIGHT, WIDTH, Chart, round_up
+from audio_transcoder.dashboard.charts import HEIGHT, WIDTH, Chart, round_up
 
 
 def test_parts_are_heaped_up_from_below_and_fill_no_more_than_the_chart():

@@ -20,20 +20,13 @@ from PIL import Image
 
 import buckets
 import images
-from audio_transcoder import (
-    arrivals,
-    cover_changes,
-    covers,
-    keys,
-    litter,
-    removal,
-    steps,
-    uploads,
-)
+from audio_transcoder import covers, keys, litter, removal, steps, uploads
+from audio_transcoder.covers import cover_changes
 from audio_transcoder.models import AudioFile, Deletion
 from audio_transcoder.tests.factories import make_file, make_person
 from audio_transcoder.tests.test_arrivals import arrive
 from audio_transcoder.tests.test_views import upload
+from audio_transcoder.uploads import arrivals
 from buckets import BucketDenied, BucketUnavailable
 from images import Box, Picture, Size
 from tests import pictures

@@ -24,9 +24,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import buckets
-from audio_transcoder import direct_uploads, reasons, refusals, removal, steps
+from audio_transcoder import reasons, removal, steps
 from audio_transcoder.models import AudioFile, Deletion, Upload
 from audio_transcoder.tests.factories import make_person
+from audio_transcoder.uploads import direct_uploads, refusals
 from buckets import BucketUnavailable
 from buckets.folder_parts import FolderParts
 from buckets.tests.s3_server import ON_S3

@@ -11,7 +11,8 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 import images
-from audio_transcoder import cover_changes, findings, keys, removal
+from audio_transcoder import findings, keys, removal
+from audio_transcoder.covers import cover_changes
 from audio_transcoder.engines.base import (
     JobReport,
     OutputReport,

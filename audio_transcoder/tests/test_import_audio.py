@@ -21,9 +21,10 @@ from django.db import connections
 from django.utils import timezone
 
 import buckets
-from audio_transcoder import imports, intake, removal, steps, uploads
+from audio_transcoder import removal, steps, uploads
 from audio_transcoder.models import AudioFile, Deletion, IntakeObject
 from audio_transcoder.tests.factories import make_file, make_person
+from audio_transcoder.uploads import imports, intake
 from buckets import BucketUnavailable
 from buckets.tests.s3_server import make_bucket
 from tests import sounds

@@ -14,9 +14,10 @@ from django.test import Client
 from django.utils import timezone
 
 import buckets
-from audio_transcoder import intake, removal, steps
+from audio_transcoder import removal, steps
 from audio_transcoder.models import AudioFile, Deletion, IntakeObject, ReceivedNotice
 from audio_transcoder.tests.factories import make_person
+from audio_transcoder.uploads import intake
 from buckets import BucketUnavailable
 from buckets.s3 import ATTEMPTS
 from tests.faulty_proxy import slow_down
@@ -270,7 +271,8 @@ def test_over_quota_the_object_stays_and_its_owner_is_told_once(alice, media, dr
 
 
 def test_d4_a_quota_that_is_used_up_meanwhile_leaves_no_copy(alice, media, drop, monkeypatch):
-    from audio_transcoder import arrivals, uploads
+    from audio_transcoder import uploads
+    from audio_transcoder.uploads import arrivals
 
     def used_up(*_args, **_values):
         raise uploads.OverQuota
@@ -365,7 +367,7 @@ class Killed(BaseException):
 def test_s8_a_process_that_dies_anywhere_neither_loses_nor_doubles(
     alice, media, drop, monkeypatch, place
 ):
-    from audio_transcoder import arrivals
+    from audio_transcoder.uploads import arrivals
 
     def dies(*_args, **_values):
         raise Killed

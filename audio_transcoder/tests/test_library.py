@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audio_transcoder import listing
+from audio_transcoder.library import listing
 from audio_transcoder.models import AudioFile
 from audio_transcoder.tests.factories import make_file, make_job, make_person
 from audio_transcoder.tests.test_kept_state import tell

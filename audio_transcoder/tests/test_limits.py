@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from audio_transcoder import limits
 from audio_transcoder.models import AudioFile
 from audio_transcoder.tests.factories import make_file
+from audio_transcoder.uploads import limits
 
 pytestmark = pytest.mark.django_db
 

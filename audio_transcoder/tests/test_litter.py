@@ -16,10 +16,11 @@ from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from audio_transcoder import direct_uploads, keys, litter, removal
+from audio_transcoder import keys, litter, removal
 from audio_transcoder.engines.base import JobReport
 from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob, Upload
 from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
+from audio_transcoder.uploads import direct_uploads
 from buckets import ObjectInfo, bucket
 from transcode_messages.models import Message
 

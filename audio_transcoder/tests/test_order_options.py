@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from audio_transcoder import facts, player, variants
+from audio_transcoder import variants
 from audio_transcoder.engines.base import Clip
+from audio_transcoder.file_page import facts, player
 from audio_transcoder.models import AudioFile, Rendition, TranscodeJob
 from audio_transcoder.tests.factories import make_file, make_person, store_results
 from audio_transcoder.variants import Options

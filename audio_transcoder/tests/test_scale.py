@@ -12,9 +12,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audio_transcoder import arrivals, direct_uploads, imports, intake, removal, steps
+from audio_transcoder import removal, steps
 from audio_transcoder.models import AudioFile, Deletion, IntakeObject, Rendition, TranscodeJob
 from audio_transcoder.tests.factories import make_person
+from audio_transcoder.uploads import arrivals, direct_uploads, imports, intake
 from transcode_messages.models import Message
 
 pytestmark = pytest.mark.django_db

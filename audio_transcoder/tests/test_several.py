@@ -12,7 +12,7 @@ from django.core.cache import cache
 from django.core.files.base import ContentFile
 from zipstream import ZipStream
 
-from audio_transcoder import archive, selection
+from audio_transcoder.library import archive, selection
 from audio_transcoder.models import AudioFile, Rendition, TranscodeJob
 from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
 from audio_transcoder.tests.test_kept_state import kept, tell

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from audio_transcoder import arrivals, intake, removal, turns
+from audio_transcoder import removal, turns
 from audio_transcoder.models import Deletion, IntakeObject
 from audio_transcoder.tests.factories import make_file
+from audio_transcoder.uploads import arrivals, intake
 from buckets import BucketDenied, BucketError, BucketUnavailable, FolderBucket
 
 pytestmark = pytest.mark.django_db

@@ -19,8 +19,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from audio_transcoder import dashboard, health
-from audio_transcoder.charts import Chart
 from audio_transcoder.dashboard import Overdue, Queue, Span, Work, Workers
+from audio_transcoder.dashboard.charts import Chart
 from audio_transcoder.models import TranscodeJob
 
 

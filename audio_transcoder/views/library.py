@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from audio_transcoder import engines
 from audio_transcoder.access import signed_in
 from audio_transcoder.formats import FORMATS
-from audio_transcoder.listing import DAYS, ORDER_WORDS, FilePage, Listing
+from audio_transcoder.library.listing import DAYS, ORDER_WORDS, FilePage, Listing
 from audio_transcoder.models import AudioFile
 from audio_transcoder.views.one_file import own_file, polled
 

@@ -17,9 +17,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 import steps
-from audio_transcoder import facts, open_work, player, reasons, timeline
+from audio_transcoder import open_work, reasons
 from audio_transcoder.access import signed_in
-from audio_transcoder.forecast import Forecast, forecast
+from audio_transcoder.file_page import facts, player, timeline
+from audio_transcoder.file_page.forecast import Forecast, forecast
 from audio_transcoder.forms import OptionsForm, ShareForm
 from audio_transcoder.models import AudioFile, Deletion, TooManyResults, TranscodeJob
 

@@ -28,13 +28,13 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from audio_transcoder import archive
 from audio_transcoder.access import signed_in
 from audio_transcoder.formats import FORMATS
 from audio_transcoder.forms import ArchiveForm, OrderForm
+from audio_transcoder.library import archive
+from audio_transcoder.library.selection import Selection, work_off
 from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
 from audio_transcoder.models.files import AudioFileQuerySet
-from audio_transcoder.selection import Selection, work_off
 
 # What can be canceled, and what tried again.
 OPEN = (AudioFile.State.WAITING, AudioFile.State.CONVERTING)

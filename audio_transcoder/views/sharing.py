@@ -20,8 +20,9 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from audio_transcoder import covers, facts
+from audio_transcoder import covers
 from audio_transcoder.access import signed_in
+from audio_transcoder.file_page import facts
 from audio_transcoder.floods import Turnstile
 from audio_transcoder.forms import ShareForm
 from audio_transcoder.models import AudioFile, Rendition, Share, TooManyShares

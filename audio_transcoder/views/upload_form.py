@@ -15,11 +15,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.generic import View
 
-from audio_transcoder import declarations, engines, limits, reasons, uploads
+from audio_transcoder import engines, reasons, uploads
 from audio_transcoder.access import is_scripted, not_signed_in
 from audio_transcoder.formats import SOUND_EXTENSIONS
 from audio_transcoder.forms import UploadForm
 from audio_transcoder.models import AudioFile, Upload
+from audio_transcoder.uploads import declarations, limits
 from buckets import takes_parts
 
 

@@ -16,9 +16,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from tqdm import tqdm
 
-from audio_transcoder import imports, intake
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
 from audio_transcoder.models import IntakeObject
+from audio_transcoder.uploads import imports, intake
 from buckets import BucketError
 from sound.examination import ExaminerNotStarted
 from steps.locks import wait_for_the_lock

@@ -24,9 +24,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import steps
-from audio_transcoder import arrivals, keys, turns, uploads
+from audio_transcoder import keys, turns, uploads
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
 from audio_transcoder.models import IntakeObject
+from audio_transcoder.uploads import arrivals
 from buckets import BucketError, BucketMissing, BucketUnavailable, ObjectInfo, bucket, is_key
 from transcode_messages.languages import spoken_to
 from transcode_messages.models import Message

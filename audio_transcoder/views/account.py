@@ -19,11 +19,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.i18n import LANGUAGE_QUERY_PARAMETER, set_language
 
-from audio_transcoder import account_sessions, accounts, removal
+from audio_transcoder import removal
 from audio_transcoder.access import not_signed_in, signed_in
-from audio_transcoder.account_forms import DeleteAccountForm, ProfileForm
+from audio_transcoder.accounts.adapters import speak
+from audio_transcoder.accounts.forms import DeleteAccountForm, ProfileForm
+from audio_transcoder.accounts.quotas import quotas_of
+from audio_transcoder.accounts.sessions import end_others, places_of
 from audio_transcoder.models import StorageAccount, TranscodeJob, Upload
-from audio_transcoder.quotas import quotas_of
 from transcode_messages.languages import chosen_by
 from transcode_messages.models import Message, Preferences
 
@@ -49,7 +51,7 @@ def _change_profile(request: HttpRequest) -> HttpResponse:
     form.save(request.user)
     messages.success(request, _("Saved."))
     response = redirect("account_profile")
-    accounts.speak(response, form.cleaned_data["language"])
+    speak(response, form.cleaned_data["language"])
     return response
 
 
@@ -81,9 +83,9 @@ def choose_language(request: HttpRequest) -> HttpResponse:
 def sessions(request: HttpRequest) -> HttpResponse:
     """Where somebody is signed in; POST ends one of the others (``session``), or ``all``."""
     if request.method != "POST":
-        places = account_sessions.places_of(request)
+        places = places_of(request)
         return render(request, "usersessions/usersession_list.html", {"places": places})
-    count = account_sessions.end_others(request, request.POST.get("session", ""))
+    count = end_others(request, request.POST.get("session", ""))
     text = ngettext("Signed out in %d place.", "Signed out in %d places.", count) % count
     messages.success(request, text if count else _("Nobody was signed in there any more."))
     return redirect("account_sessions")

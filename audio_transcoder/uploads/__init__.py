@@ -1,4 +1,4 @@
-"""How an upload comes in: to a temporary file while it is hashed, then looked at, then accepted."""
+"""How an upload comes in by the form: to a temporary file while it is hashed, then accepted."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from django.db.models import QuerySet
 from django.http import multipartparser
 from django.utils import timezone
 
-from audio_transcoder import covers, keys, limits, names, tags
+from audio_transcoder import covers, keys, names, tags
 from audio_transcoder.models import AudioFile, Deletion, Upload, source_name
+from audio_transcoder.uploads import limits
 from buckets import BucketUnavailable, bucket
 from images import Cannot
 from sound.probe import Sound

@@ -21,11 +21,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 import steps
-from audio_transcoder import arrivals, keys, turns, uploads
-from audio_transcoder.declarations import Declared
+from audio_transcoder import keys, turns, uploads
 from audio_transcoder.models import AudioFile, Deletion, Upload
 from audio_transcoder.reasons import sentence
-from audio_transcoder.refusals import Refused
+from audio_transcoder.uploads import arrivals
+from audio_transcoder.uploads.declarations import Declared
+from audio_transcoder.uploads.refusals import Refused
 from buckets import (
     BucketError,
     ObjectExists,

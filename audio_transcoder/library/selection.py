@@ -11,7 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core import signing
 from django.http import QueryDict
 
-from audio_transcoder.listing import Listing
+from audio_transcoder.library.listing import Listing
 from audio_transcoder.models import AudioFile
 from audio_transcoder.models.files import AudioFileQuerySet
 

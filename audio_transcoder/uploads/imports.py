@@ -19,8 +19,9 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.utils import timezone
 
-from audio_transcoder import engines, intake, reasons, uploads
+from audio_transcoder import engines, reasons, uploads
 from audio_transcoder.models import AudioFile, IntakeObject
+from audio_transcoder.uploads import intake
 from buckets import ObjectInfo, bucket
 from sound import probe
 

@@ -41,11 +41,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
 import steps
-from audio_transcoder import direct_uploads, keys, reasons, uploads
-from audio_transcoder.declarations import declared
-from audio_transcoder.direct_uploads import ADDRESS_LIFE_S
+from audio_transcoder import keys, reasons, uploads
 from audio_transcoder.models import Upload
-from audio_transcoder.refusals import SENTENCES, STATUSES, Refused
+from audio_transcoder.uploads import direct_uploads
+from audio_transcoder.uploads.declarations import declared
+from audio_transcoder.uploads.direct_uploads import ADDRESS_LIFE_S
+from audio_transcoder.uploads.refusals import SENTENCES, STATUSES, Refused
 from buckets import (
     ObjectExists,
     Part,

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from audio_transcoder import names
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
-from audio_transcoder.refusals import Refused
+from audio_transcoder.uploads.refusals import Refused
 
 # What people's machines call sound, films, and what they do not know.
 MEDIA_TYPE = re.compile(

@@ -22,7 +22,8 @@ from django.db.models import F
 from django.utils import timezone
 
 import steps
-from audio_transcoder import cover_changes, keys, names, settling, tags, turns, uploads
+from audio_transcoder import keys, names, settling, tags, turns, uploads
+from audio_transcoder.covers import cover_changes
 from audio_transcoder.engines import ENGINES
 from audio_transcoder.models import AudioFile, TranscodeJob, source_name
 from buckets import BucketError, BucketUnavailable, ObjectInfo, ObjectMissing, bucket
