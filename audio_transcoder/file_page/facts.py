@@ -207,7 +207,7 @@ def _differ(before: int | None, after: int | None) -> bool:
 
 
 def _length(rendition: Rendition) -> str:
-    wanted_ms = sound_ms(rendition.job)
+    wanted_ms = sound_ms(rendition.job, rendition.audio_file)
     if wanted_ms is None or rendition.duration_ms is None or not rendition.codec:
         return ""
     longer_ms = rendition.duration_ms - wanted_ms

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from django.db.models import Count, Q, Sum
 
-from audio_transcoder.models import TranscodeJob
+from audio_transcoder.models import AudioFile, TranscodeJob
 
 # The pace of an engine is that of so many jobs that it finished last.
 LAST_JOBS = 20
@@ -44,7 +44,7 @@ def forecast(job: TranscodeJob, now: datetime) -> Forecast:
     if job.status == _Status.PROGRESSING:
         return Forecast(left_s=_left_by_itself(job, now) or _left_by_others(job, now))
     queue = _Queue.before(job)
-    pace, length_ms = _pace(job.engine), sound_ms(job)
+    pace, length_ms = _pace(job.engine), sound_ms(job, job.audio_file)
     if pace is None or length_ms is None:
         return Forecast(ahead=queue.ahead)
     side_by_side = max(queue.running, 1)
@@ -52,9 +52,9 @@ def forecast(job: TranscodeJob, now: datetime) -> Forecast:
     return Forecast(ahead=queue.ahead, left_s=work_ms / 1000 / pace)
 
 
-def sound_ms(job: TranscodeJob) -> int | None:
-    """Return how much sound ``job`` is about; None: not known."""
-    end_ms = job.clip_end_ms if job.clip_end_ms is not None else job.audio_file.duration_ms
+def sound_ms(job: TranscodeJob, audio_file: AudioFile) -> int | None:
+    """Return how much sound ``job``, one of this file, is about; None: not known."""
+    end_ms = job.clip_end_ms if job.clip_end_ms is not None else audio_file.duration_ms
     return None if end_ms is None else max(0, end_ms - (job.clip_start_ms or 0))
 
 
@@ -81,7 +81,7 @@ def _left_by_itself(job: TranscodeJob, now: datetime) -> float | None:
 
 
 def _left_by_others(job: TranscodeJob, now: datetime) -> float | None:
-    length_ms, pace = sound_ms(job), _pace(job.engine)
+    length_ms, pace = sound_ms(job, job.audio_file), _pace(job.engine)
     if length_ms is None or pace is None or job.started_at is None:
         return None
     return max(0.0, length_ms / 1000 / pace - (now - job.started_at).total_seconds())
@@ -95,9 +95,10 @@ def _pace(engine: str) -> float | None:
         started_at__isnull=False,
         finished_at__isnull=False,
     ).select_related("audio_file")
-    last = [job for job in done.order_by("-finished_at")[:LAST_JOBS] if sound_ms(job)]
-    took_s = sum((job.finished_at - job.started_at).total_seconds() for job in last)
-    return sum(sound_ms(job) for job in last) / 1000 / took_s if took_s > 0 else None
+    jobs = done.order_by("-finished_at")[:LAST_JOBS]
+    worked_off = [(job, ms) for job in jobs if (ms := sound_ms(job, job.audio_file))]
+    took_s = sum((job.finished_at - job.started_at).total_seconds() for job, _ in worked_off)
+    return sum(ms for _, ms in worked_off) / 1000 / took_s if took_s > 0 else None
 
 
 @dataclass(frozen=True)

@@ -314,3 +314,15 @@ def test_a_page_costs_ten_queries_at_most(
     Waveform.objects.create(audio_file=audio_file, peaks=b"\x10\x20")
     with django_assert_max_num_queries(10):
         signed_in.get(f"{audio_file.get_absolute_url()}{address}")
+
+
+def test_w14_a_page_costs_as_much_with_many_results(
+    signed_in, person, django_assert_max_num_queries
+):
+    audio_file = make_file(person)
+    for name in ("wav", "flac", "mp3", "mp4"):
+        job = make_job(audio_file, (name,))
+        job.renditions.update(status="Complete", codec=name, duration_ms=61_000, size_bytes=10)
+        TranscodeJob.objects.filter(pk=job.pk).update(status="Complete")
+    with django_assert_max_num_queries(10):
+        page_of(signed_in, audio_file)
