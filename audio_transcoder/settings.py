@@ -99,6 +99,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "django.forms",
     "csp",
 ]
 if not TRANSCODER_ALONE:
@@ -155,6 +156,8 @@ TEMPLATES = [
         },
     },
 ]
+# Widgets are drawn by templates/django/ where it has them.
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 if not TRANSCODER_ALONE:
     TEMPLATES[0]["OPTIONS"]["context_processors"].append(
         "transcode_messages.context_processors.message_context_processor"
