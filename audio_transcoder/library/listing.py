@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q
@@ -22,6 +23,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from audio_transcoder.formats import FORMATS
+from audio_transcoder.library.rows import rows
 from audio_transcoder.models import AudioFile, Rendition, TranscodeJob
 from audio_transcoder.models.files import AudioFileQuerySet
 
@@ -192,7 +194,7 @@ class Listing:
 class FilePage:
     """The files of one page of a listing."""
 
-    object_list: list[AudioFile]
+    rows: list[dict[str, Any]]
     number: int
     listing: Listing
     found: int  # of all pages; COUNTED of more than that
@@ -214,19 +216,14 @@ class FilePage:
             far = list(ordered[start : start + FILES_ON_A_PAGE + 1])
             pks, start, wanted = (far, 0, wanted) if far else (pks, 0, 1)
         pks = pks[start : start + FILES_ON_A_PAGE + 1]
-        shown = pks[:FILES_ON_A_PAGE]
-        rows = {row.pk: row for row in AudioFile.objects.filter(pk__in=shown).with_results()}
         return cls(
-            object_list=[rows[pk] for pk in shown if pk in rows],  # one may be deleted just now
+            rows=rows(pks[:FILES_ON_A_PAGE]),
             number=wanted,
             listing=listing,
             found=found,
             is_counted=is_counted,
             has_next=len(pks) > FILES_ON_A_PAGE,
         )
-
-    def __iter__(self) -> Iterator[AudioFile]:
-        return iter(self.object_list)
 
     @property
     def pages(self) -> int:
@@ -246,7 +243,7 @@ class FilePage:
 
     @property
     def has_tags(self) -> bool:
-        return any(one.artist or one.album for one in self.object_list)
+        return any(row["artist"] or row["album"] for row in self.rows)
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Listing)}

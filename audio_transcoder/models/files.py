@@ -67,17 +67,6 @@ class AudioFileQuerySet(models.QuerySet["AudioFile"]):
             models.Prefetch("renditions", Rendition.objects.order_by("id").select_related("job")),
         )
 
-    def with_results(self) -> AudioFileQuerySet:
-        """What a row of the library shows of a file: its open jobs and its results, no more."""
-        jobs = TranscodeJob.objects.unfinished().order_by("-id")
-        results = Rendition.objects.order_by("id")
-        return self.prefetch_related(
-            models.Prefetch("jobs", jobs.only("audio_file", "status", "progress")),
-            models.Prefetch(
-                "renditions", results.only("audio_file", "code", "format_name", "variant", "status")
-            ),
-        )
-
     @transaction.atomic
     def remove(self) -> int:
         """Delete these files with all that belongs to them; return how many there were.
@@ -129,6 +118,8 @@ class AudioFile(models.Model):
         READY = "ready", gettext_lazy("ready")
         FAILED = "failed", gettext_lazy("failed")
         CANCELED = "canceled", gettext_lazy("canceled")
+
+    OPEN = (State.WAITING, State.CONVERTING)
 
     code = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     # PROTECT: whoever deletes a person removes the files first, with their objects.

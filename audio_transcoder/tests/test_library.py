@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 def found(client, **query: object) -> list[str]:
     answer = client.get("/audio/", query)
     assert answer.status_code == 200
-    return [one.name for one in answer.context["page_obj"]]
+    return [row["name"] for row in answer.context["page_obj"].rows]
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def test_pages_keep_what_was_asked_for(signed_in, person):
     first = signed_in.get("/audio/", {"q": "file", "sort": "name"}).context["page_obj"]
     assert (first.previous, first.pages) == ("", 3)
     last = signed_in.get(f"/audio/{first.next}".replace("page=2", "page=3")).context["page_obj"]
-    assert [one.name for one in last] == [f"File {listing.FILES_ON_A_PAGE * 2}"]
+    assert [row["name"] for row in last.rows] == [f"File {listing.FILES_ON_A_PAGE * 2}"]
     assert last.next == ""
 
 
@@ -145,7 +145,7 @@ def test_more_files_than_are_counted_can_be_paged_through(signed_in, person, mon
     while address and turns < 9:
         page = signed_in.get(f"/audio/{address}").context["page_obj"]
         assert not page.is_counted
-        seen += [one.name for one in page]
+        seen += [row["name"] for row in page.rows]
         address, turns = page.next, turns + 1
     assert seen == [f"{number:02}" for number in range(33)]
     beyond = signed_in.get("/audio/?page=999").context["page_obj"]

@@ -14,6 +14,7 @@ from audio_transcoder import engines
 from audio_transcoder.access import signed_in
 from audio_transcoder.formats import FORMATS
 from audio_transcoder.library.listing import DAYS, ORDER_WORDS, FilePage, Listing
+from audio_transcoder.library.rows import rows
 from audio_transcoder.models import AudioFile
 from audio_transcoder.views.one_file import own_file, polled
 
@@ -54,4 +55,5 @@ def library(request: HttpRequest) -> HttpResponse:
 def library_row(request: HttpRequest, code: UUID) -> HttpResponse:
     """The file's row in the library, which asks for itself while its work is open."""
     audio_file = own_file(request, code)
-    return polled(request, audio_file, "audio_transcoder/_library_row.html")
+    context = {"rows": rows([audio_file.pk])}
+    return polled(request, audio_file, "audio_transcoder/_library_rows.html", context)

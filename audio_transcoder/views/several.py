@@ -37,7 +37,6 @@ from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
 from audio_transcoder.models.files import AudioFileQuerySet
 
 # What can be canceled, and what tried again.
-OPEN = (AudioFile.State.WAITING, AudioFile.State.CONVERTING)
 ENDED_BADLY = (AudioFile.State.FAILED, AudioFile.State.CANCELED)
 
 _View = Callable[[HttpRequest, Selection, AudioFileQuerySet], HttpResponseBase]
@@ -163,7 +162,7 @@ def _formats_asked(request: HttpRequest) -> dict[str, list[str]]:
     return {"formats": [name for name in request.GET.getlist("formats") if name in FORMATS]}
 
 
-@of_a_selection(*OPEN)
+@of_a_selection(*AudioFile.OPEN)
 def cancel(request: HttpRequest, chosen: Selection, files: AudioFileQuerySet) -> HttpResponse:
     if request.method != "POST":
         return _page(request, "several_cancel", chosen, files)
