@@ -106,12 +106,21 @@ def test_deleting_a_file_in_the_middle_of_its_job_leaves_nothing(
 ):
     location = person.upload(long_music)
     code = code_of(location)
-    wait_for(system.ffmpeg_pids, "FFmpeg at work", 30)
+    in_hex = code.replace("-", "")
+    at_work = (
+        "SELECT 1 FROM audio_transcoder_transcodejob job "
+        "JOIN audio_transcoder_audiofile file ON file.id = job.audio_file_id "
+        "WHERE file.code = ? AND job.status = 'Progressing'"
+    )
+    # Any FFmpeg would do otherwise: one may listen to the file of another test.
+    wait_for(lambda: system.rows(at_work, in_hex) and system.ffmpeg_pids(), "FFmpeg at work", 60)
 
     person.post(f"{location}delete/", {})
 
+    note = f"about = '{in_hex}'"
+    assert system.count("audio_transcoder_deletion", note) == 1
     wait_for(lambda: not system.ffmpeg_pids(), "the end of FFmpeg", 60)
-    wait_for(lambda: system.count("audio_transcoder_deletion") == 0, "the deletion's end", 120)
+    wait_for(lambda: not system.count("audio_transcoder_deletion", note), "the deletion's end", 120)
     assert [path for path in system.objects() if code in path] == []
     assert person.messages() == []
 
