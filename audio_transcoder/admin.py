@@ -10,6 +10,7 @@ from django.db.models import Field, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -54,6 +55,24 @@ class ReasonFilter(admin.AllValuesFieldListFilter):
     def __init__(self, field: Field, *args: object, **kwargs: object) -> None:
         super().__init__(field, *args, **kwargs)
         self.lookup_choices = self.lookup_choices.exclude(**{field.name: ""})
+
+
+class OverdueFilter(admin.SimpleListFilter):
+    """Those that the dashboard counts as overdue."""
+
+    title = _("overdue")
+    parameter_name = "overdue"
+    LOOKUPS = {parameter_name: "yes"}
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin
+    ) -> list[tuple[str, object]]:
+        return [("yes", _("Yes"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() is None:
+            return queryset
+        return queryset.filter(dashboard.overdue(queryset.model, timezone.now()))
 
 
 def badge(look: str, words: str) -> SafeString:
@@ -151,7 +170,7 @@ class DeletedJobInline(admin.TabularInline):
 @admin.register(Deletion)
 class DeletionAdmin(RowsWrittenByUs):
     list_display = ["prefixes", "created_at", "attempts", "next_step_at", "clear_since"]
-    list_filter = ["created_at"]
+    list_filter = [OverdueFilter, "created_at"]
     inlines = [DeletedJobInline]
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
@@ -165,6 +184,7 @@ class UploadAdmin(RowsWrittenByUs):
     list_display = ["file_name", "owner", "state", "size", "touched_at"]
     list_select_related = ["owner"]
     list_filter = [
+        OverdueFilter,
         "created_at",
         ("finished_at", admin.EmptyFieldListFilter),
         ("aborted_at", admin.EmptyFieldListFilter),

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from django.conf import settings
-from django.db.models import Count, F, Min, Q, QuerySet, Sum, Value
+from django.db.models import Count, F, Min, Model, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -48,6 +48,9 @@ MOST_PEOPLE = 10
 SOUND_MS = Coalesce("clip_end_ms", "audio_file__duration_ms") - Coalesce("clip_start_ms", 0)
 
 _Status = TranscodeJob.Status
+
+# What a row is looked for by, in words of the ORM: for a query, and for the address of its list.
+Lookups = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -110,18 +113,27 @@ class Queue:
         return self.not_placed + self.placed + self.progressing
 
 
+def standing_still(now: datetime) -> dict[str, Lookups]:
+    """Return which open jobs are bad news, by the name of their number in ``Queue``."""
+    without_news = now - WITHOUT_NEWS
+    is_open = {"status__in": TranscodeJob.OPEN}
+    return {
+        "waiting_long": {"status__in": (_Status.SUBMITTED,), "created_at__lt": now - LONG},
+        "unanswered": {**is_open, "asked_since__lt": without_news},
+        "unread": {**is_open, "engine_id__gt": "", "next_step_at__lt": without_news},
+    }
+
+
 def queues(now: datetime) -> list[Queue]:
     """Return the queue of each engine that has open jobs."""
-    waits, has_it = Q(status=_Status.SUBMITTED), ~Q(engine_id="")
+    waits, has_it = Q(status=_Status.SUBMITTED), Q(engine_id__gt="")
     rows = TranscodeJob.objects.unfinished().order_by("engine").values("engine")
     rows = rows.annotate(
         not_placed=Count("pk", filter=waits & ~has_it),
         placed=Count("pk", filter=waits & has_it),
         progressing=Count("pk", filter=Q(status=_Status.PROGRESSING)),
         oldest=Min("created_at"),
-        waiting_long=Count("pk", filter=waits & Q(created_at__lt=now - LONG)),
-        unanswered=Count("pk", filter=Q(asked_since__lt=now - WITHOUT_NEWS)),
-        unread=Count("pk", filter=has_it & Q(next_step_at__lt=now - WITHOUT_NEWS)),
+        **{name: Count("pk", filter=Q(**lookups)) for name, lookups in standing_still(now).items()},
     )
     return [Queue(**row) for row in rows]
 
@@ -156,15 +168,25 @@ class Overdue:
 
     @classmethod
     def at(cls, now: datetime) -> Overdue:
-        late = Q(next_step_at__lt=now - LONG)
-        stale = late | Q(finished_at=None, aborted_at=None, touched_at__lt=now - Upload.LIFE - LONG)
-        long_gone = Q(created_at__lt=now - DELETED_WITHIN)
         return cls(
-            uploads=Upload.objects.filter(stale).count(),
-            deletions=Deletion.objects.filter(late | long_gone).count(),
-            emails=Email.objects.filter(late).count(),
-            intake=IntakeObject.objects.filter(late).count(),
+            uploads=Upload.objects.filter(overdue(Upload, now)).count(),
+            deletions=Deletion.objects.filter(overdue(Deletion, now)).count(),
+            emails=Email.objects.filter(**late(now)).count(),
+            intake=IntakeObject.objects.filter(**late(now)).count(),
         )
+
+
+def late(now: datetime) -> Lookups:
+    """Return which rows wait for their step for too long."""
+    return {"next_step_at__lt": now - LONG}
+
+
+def overdue(model: type[Model], now: datetime) -> Q:
+    """Return which uploads or deletions are late, or come back to their step again and again."""
+    if model is Deletion:
+        return Q(**late(now)) | Q(created_at__lt=now - DELETED_WITHIN)
+    forgotten = now - Upload.LIFE - LONG
+    return Q(**late(now)) | Q(finished_at=None, aborted_at=None, touched_at__lt=forgotten)
 
 
 # --- What was done --------------------------------------------------------------------------------
@@ -207,9 +229,13 @@ def throughput(starts: list[datetime]) -> list[Work]:
     return [Work(begin, **found[number]) for number, begin in enumerate(starts[:-1])]
 
 
+def ended(begin: datetime, end: datetime, statuses: Iterable[str]) -> Lookups:
+    """Return which jobs ended so in this time."""
+    return {"status__in": tuple(statuses), "finished_at__gte": begin, "finished_at__lt": end}
+
+
 def _ended(begin: datetime, end: datetime, statuses: Iterable[str]) -> QuerySet[TranscodeJob]:
-    rows = TranscodeJob.objects.filter(status__in=statuses).order_by()
-    return rows.filter(finished_at__gte=begin, finished_at__lt=end)
+    return TranscodeJob.objects.filter(**ended(begin, end, statuses)).order_by()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.db import connection
@@ -77,10 +78,18 @@ def news(page: object) -> list[str]:
 
 
 def listed(operator: Client, url: str) -> list[object]:
-    """Return the rows of the list that a link of the dashboard leads to."""
+    """Return the rows of the list that a link of the dashboard leads to, as its first page."""
+    return list(changelist(operator, url).result_list)
+
+
+def listed_count(operator: Client, url: str) -> int:
+    return changelist(operator, url).result_count
+
+
+def changelist(operator: Client, url: str) -> ChangeList:
     page = operator.get(html.unescape(url))
     assert page.status_code == 200, page["Location"]
-    return list(page.context["cl"].result_list)
+    return page.context["cl"]
 
 
 # --- Who sees it ----------------------------------------------------------------------------------
@@ -213,6 +222,61 @@ def test_steps_that_are_overdue_are_bad_news(operator, workers_live):
     ]
     for one in page.context["bad_news"]:
         assert listed(operator, one.url)
+
+
+def test_every_number_is_the_count_of_the_list_that_it_links_to(operator, workers_live):
+    make_jobs_in_all_states()
+    owner = make_person()
+    for values in STEPS_IN_ALL_STATES:
+        Deletion.objects.create(prefixes=["uploads/x/"], **values)
+        Email.objects.create(user=owner, kind="failed", **values)
+        at = {"received_at": values["created_at"], "next_step_at": values["next_step_at"]}
+        IntakeObject.objects.create(bucket="b", key=str(values), size_bytes=1, **at)
+        for end in ({}, {"finished_at": FAR_AGO}, {"aborted_at": FAR_AGO}):
+            make_upload(owner, **values, touched_at=values["created_at"], **end)
+
+    page = operator.get(URL)
+
+    found = page.context["bad_news"]
+    counts = [int(re.match(r"\d+", one.text)[0]) for one in found]
+    assert len(found) == 7
+    assert counts == [listed_count(operator, one.url) for one in found]
+    failures = page.context["failures"]
+    assert len(failures) == 2
+    assert [one.jobs for one, _url in failures] == [
+        listed_count(operator, url) for _one, url in failures
+    ]
+    engines = re.findall(r'href="([^"]*engine=[^"]*)"', page.content.decode())
+    queues = page.context["queues"]
+    assert [queue.total for queue in queues] == [listed_count(operator, url) for url in engines]
+
+
+FAR_AGO = timezone.now() - timedelta(days=3)
+STEPS_IN_ALL_STATES = [
+    {"created_at": created, "next_step_at": due}
+    for created in (FAR_AGO, timezone.now())
+    for due in (FAR_AGO, timezone.now() + timedelta(days=1))
+]
+
+
+def make_jobs_in_all_states() -> None:
+    """Jobs in every status, told of and not, placed, waiting, and forgotten by their engine."""
+    now, times = timezone.now(), (FAR_AGO, timezone.now() + timedelta(days=1))
+    audio_file = make_file()
+    TranscodeJob.objects.bulk_create(
+        TranscodeJob(
+            audio_file=audio_file, status=status, engine=engine, engine_id=engine_id,
+            placed_at=placed_at, asked_since=asked_since, created_at=created_at,
+            next_step_at=due, finished_at=now if status in TranscodeJob.FINAL else None,
+            reason="damaged" if status == "Error" and engine_id else "",
+        )
+        for status in TranscodeJob.Status.values
+        for engine in ("elastic", "mediaconvert")
+        for engine_id, placed_at in (("", None), ("", FAR_AGO), ("1-a", FAR_AGO))
+        for asked_since in (None, *times)
+        for created_at in (FAR_AGO, now)
+        for due in times
+    )  # fmt: skip
 
 
 def make_upload(owner: object, **values: object) -> Upload:

@@ -19,7 +19,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from audio_transcoder import dashboard, health
-from audio_transcoder.dashboard import Overdue, Queue, Span, Work, Workers
+from audio_transcoder.admin import OverdueFilter
+from audio_transcoder.dashboard import Lookups, Overdue, Queue, Span, Work, Workers
 from audio_transcoder.dashboard.charts import Chart
 from audio_transcoder.models import TranscodeJob
 
@@ -44,6 +45,7 @@ def page(request: HttpRequest) -> HttpResponse:
     queues, workers = dashboard.queues(now), Workers.now()
     work = dashboard.throughput(starts)
     labels = [_label(one, span) for one in work]
+    failed = dashboard.ended(starts[0], now, [TranscodeJob.Status.ERROR])
     context = {
         **admin.site.each_context(request),
         "title": _("Dashboard"),
@@ -70,8 +72,7 @@ def page(request: HttpRequest) -> HttpResponse:
             (label, {"sound": one.minutes}) for label, one in zip(labels, work, strict=True)
         ),
         "failures": [
-            (one, _jobs(status__exact="Error", reason=one.reason,
-                        finished_at__gte=starts[0].isoformat()))
+            (one, _jobs({**failed, "reason": one.reason}))
             for one in dashboard.failures(starts[0], now)
         ],
         "times": dashboard.times(starts[0], now),
@@ -86,15 +87,28 @@ def _label(work: Work, span: Span) -> str:
     return date_format(here, "H:i" if span.by_hour else "MONTH_DAY_FORMAT")
 
 
-def _jobs(**filters: str) -> str:
-    return f"{reverse('admin:audio_transcoder_transcodejob_changelist')}?{urlencode(filters)}"
+def _jobs(lookups: Lookups) -> str:
+    return f"{reverse('admin:audio_transcoder_transcodejob_changelist')}?{_query(lookups)}"
 
 
-def _list(request: HttpRequest, model: str, label: str = "audio_transcoder") -> str:
+def _list(
+    request: HttpRequest, model: str, lookups: Lookups, *, label: str = "audio_transcoder"
+) -> str:
     """Return the address of a list, empty for whoever may not see it."""
     if not request.user.has_perm(f"{label}.view_{model}"):
         return ""
-    return reverse(f"admin:{label}_{model}_changelist")
+    return f"{reverse(f'admin:{label}_{model}_changelist')}?{_query(lookups)}"
+
+
+def _query(lookups: Lookups) -> str:
+    """Return lookups as the lists of the admin read them."""
+    return urlencode({name: _text(value) for name, value in lookups.items()})
+
+
+def _text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _bad_news(
@@ -104,7 +118,7 @@ def _bad_news(
     return [
         *_about_workers(queues, workers),
         *_about_jobs(now, queues),
-        *_about_steps(request, Overdue.at(now)),
+        *_about_steps(request, now, Overdue.at(now)),
     ]
 
 
@@ -121,20 +135,17 @@ def _about_workers(queues: list[Queue], workers: Workers) -> list[BadNews]:
 
 def _about_jobs(now: datetime, queues: list[Queue]) -> list[BadNews]:
     found = []
-    open_jobs = {"status__in": ",".join(TranscodeJob.OPEN)}
-    without_news = (now - dashboard.WITHOUT_NEWS).isoformat()
+    lookups = dashboard.standing_still(now)
     if count := sum(queue.unanswered for queue in queues):
         text = ngettext(
             "{count} job whose engine does not answer.",
             "{count} jobs whose engine does not answer.",
             count,
         )
-        url = _jobs(**open_jobs, asked_since__lt=without_news)
-        found.append(BadNews(text.format(count=count), url))
+        found.append(BadNews(text.format(count=count), _jobs(lookups["unanswered"])))
     if count := sum(queue.unread for queue in queues):
         text = ngettext("{count} job without news.", "{count} jobs without news.", count)
-        url = _jobs(**open_jobs, placed_at__isnull="False", next_step_at__lt=without_news)
-        found.append(BadNews(text.format(count=count), url))
+        found.append(BadNews(text.format(count=count), _jobs(lookups["unread"])))
     if count := sum(queue.waiting_long for queue in queues):
         text = ngettext(
             "{count} job has waited for more than {minutes} minutes.",
@@ -142,41 +153,43 @@ def _about_jobs(now: datetime, queues: list[Queue]) -> list[BadNews]:
             count,
         )
         minutes = int(dashboard.LONG.total_seconds() // 60)
-        since = (now - dashboard.LONG).isoformat()
-        url = _jobs(status__exact=TranscodeJob.Status.SUBMITTED, created_at__lt=since)
+        url = _jobs(lookups["waiting_long"])
         found.append(BadNews(text.format(count=count, minutes=minutes), url))
     return found
 
 
-def _about_steps(request: HttpRequest, overdue: Overdue) -> list[BadNews]:
+def _about_steps(request: HttpRequest, now: datetime, overdue: Overdue) -> list[BadNews]:
     found = []
+    late = dashboard.late(now)
     if count := overdue.deletions:
         text = ngettext(
             "{count} deletion is overdue: its objects may still be in the store.",
             "{count} deletions are overdue: their objects may still be in the store.",
             count,
         )
-        found.append(BadNews(text.format(count=count), _list(request, "deletion")))
+        url = _list(request, "deletion", OverdueFilter.LOOKUPS)
+        found.append(BadNews(text.format(count=count), url))
     if count := overdue.uploads:
         text = ngettext(
             "{count} upload that nobody goes on with was not cleared away.",
             "{count} uploads that nobody goes on with were not cleared away.",
             count,
         )
-        found.append(BadNews(text.format(count=count), _list(request, "upload")))
+        url = _list(request, "upload", OverdueFilter.LOOKUPS)
+        found.append(BadNews(text.format(count=count), url))
     if count := overdue.intake:
         text = ngettext(
             "{count} dropped object was not taken in.",
             "{count} dropped objects were not taken in.",
             count,
         )
-        found.append(BadNews(text.format(count=count), _list(request, "intakeobject")))
+        found.append(BadNews(text.format(count=count), _list(request, "intakeobject", late)))
     if count := overdue.emails:
         text = ngettext(
             "{count} e-mail was not handed over to the mail server.",
             "{count} e-mails were not handed over to the mail server.",
             count,
         )
-        url = _list(request, "email", "transcode_messages")
+        url = _list(request, "email", late, label="transcode_messages")
         found.append(BadNews(text.format(count=count), url))
     return found
