@@ -14,8 +14,16 @@ def source_name(code: UUID) -> str:
 
 
 def found_cover_name(code: UUID, order_id: str) -> str:
-    """Return the storage name under which an engine puts the picture that it found in a sound."""
-    return f"uploads/{code}/found-{order_id}"
+    """Return the storage name under which an engine puts the picture that it found in a sound.
+
+    No run's name begins with another one's: it is removed as a prefix.
+    """
+    return f"uploads/{code}/found-{order_id}-cover"
+
+
+def found_covers_prefix(code: UUID, job: UUID) -> str:
+    """Return what the storage names of the pictures begin with that all runs of a job found."""
+    return f"uploads/{code}/found-{job}"
 
 
 def bucket_key(name: str) -> str:

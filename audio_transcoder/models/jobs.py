@@ -314,7 +314,8 @@ class TranscodeJob(models.Model):
                 next_step_at=again,
             ):
                 return False
-            deletion = Deletion.objects.create(prefixes=[f"{Rendition.folder_of(self)}/"])
+            picture = keys.found_cover_name(self.audio_file.code, self.order_id)
+            deletion = Deletion.objects.create(prefixes=[f"{Rendition.folder_of(self)}/", picture])
             DeletedJob.of(self, deletion).save()
             self.refresh_from_db()
             for rendition in self.renditions.all():
@@ -335,8 +336,8 @@ class TranscodeJob(models.Model):
             Rendition.objects.unfinished().filter(job=self).update(status=self.Status.CANCELED)
             self.refresh_from_db()
             # Nobody asks a canceled job for the picture that its runs have found.
-            picture = keys.found_cover_name(self.audio_file.code, str(self.code))
-            self._have_the_rest_removed(picture)
+            pictures = keys.found_covers_prefix(self.audio_file.code, self.code)
+            self._have_the_rest_removed(pictures)
             self.audio_file.keep_state()
             steps.nudge("place")
         return True

@@ -155,6 +155,18 @@ def test_a_picture_that_a_canceled_job_has_put_goes_with_it(engine):
     assert default_storage.exists(job.audio_file.mp3_file.name)
 
 
+def test_a_picture_that_a_run_has_put_goes_with_it_and_the_next_runs_stays(engine):
+    job = make_job()
+    old = keys.found_cover_name(job.audio_file.code, job.order_id)
+    default_storage.save(old, ContentFile(pictures.picture()))
+    assert job.run_again()
+    new = keys.found_cover_name(job.audio_file.code, job.order_id)
+    default_storage.save(new, ContentFile(pictures.picture()))
+    removal.remove_due()
+    assert not default_storage.exists(old)
+    assert default_storage.exists(new)
+
+
 def test_a_picture_that_the_engine_found_becomes_the_cover(engine):
     job = finished()
     engine.report = with_picture(job)
@@ -204,9 +216,8 @@ def test_an_order_says_what_the_owner_changed_and_nothing_else(db):
     assert order.tags == {"title": "Mine", "date": ""}
     assert order.cover_key is None
     assert order.is_analysed
-    assert order.found_cover_key == keys.bucket_key(
-        f"uploads/{audio_file.code}/found-{order.our_id}"
-    )
+    name = f"uploads/{audio_file.code}/found-{order.our_id}-cover"
+    assert order.found_cover_key == keys.bucket_key(name)
 
 
 def test_an_order_names_the_cover_that_the_owner_chose_or_none(db):

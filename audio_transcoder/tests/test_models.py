@@ -121,8 +121,8 @@ def test_canceling_keeps_what_is_done_and_removes_the_rest():
     assert job.cancel()
     assert not job.cancel()
     [deletion] = Deletion.objects.all()
-    picture = keys.found_cover_name(job.audio_file.code, str(job.code))
-    assert deletion.prefixes == [flac.file.name, picture]
+    pictures = keys.found_covers_prefix(job.audio_file.code, job.code)
+    assert deletion.prefixes == [flac.file.name, pictures]
     assert [j.engine_id for j in deletion.jobs.all()] == [job.engine_id]
     assert {r.status for r in job.renditions.all()} == {Status.COMPLETE, Status.CANCELED}
     assert not Message.objects.exists()
