@@ -21,8 +21,9 @@ from django.urls import reverse
 from django.utils.cache import get_conditional_response
 
 import images
+import steps
 from audio_transcoder import keys
-from audio_transcoder.models import AudioFile
+from audio_transcoder.models import AudioFile, Deletion
 from buckets import BucketError, BucketMissing, ObjectExists, ObjectMissing, bucket
 from images import Box, Picture, Size
 
@@ -93,23 +94,32 @@ def answer(request: HttpRequest, audio_file: AudioFile, text: str) -> HttpRespon
     except (ObjectMissing, BucketMissing):
         pass  # nobody has asked for it so far
     picture = _drawn(audio_file, size)
-    return _kept(_StoredLater(name, picture), etag) if picture else _placeholder()
+    return _kept(_StoredLater(audio_file, name, picture), etag) if picture else _placeholder()
 
 
 class _StoredLater(HttpResponse):
     """A picture that is stored once it is sent: nobody waits for that."""
 
-    def __init__(self, name: str, picture: Picture) -> None:
+    def __init__(self, audio_file: AudioFile, name: str, picture: Picture) -> None:
         super().__init__(picture.data, content_type=picture.media_type)
-        self._name, self._picture = name, picture
+        self._audio_file, self._name, self._picture = audio_file, name, picture
 
     def close(self) -> None:
-        super().close()
         try:
             put(self._name, self._picture)
+            self._remove_if_late()
         except (BucketError, OSError) as error:
             # It is drawn again for the next one who asks.
             logger.warning("%s: not stored: %s", self._name, error)
+        finally:
+            super().close()  # and whatever the request held, the connection to the database too
+
+    def _remove_if_late(self) -> None:
+        """Have it removed if its cover is gone; whoever removes the cover from now on finds it."""
+        pk, cover = self._audio_file.pk, self._audio_file.cover
+        if not AudioFile.objects.filter(pk=pk, cover=cover).exists():
+            Deletion.objects.create(prefixes=[self._name])
+            steps.nudge("delete")
 
 
 def _kept(response: HttpResponse, etag: str) -> HttpResponse:

@@ -14,6 +14,8 @@ import pytest
 import time_machine
 from django.conf import settings as site
 from django.core.management import call_command
+from django.core.signals import request_finished
+from django.db import close_old_connections
 from django.test import Client, RequestFactory
 from django.utils import timezone
 from PIL import Image
@@ -498,6 +500,27 @@ def test_deleting_a_file_deletes_its_cover_and_all_sizes(signed_in, with_cover):
     with_cover.delete()
     removal.remove_due()
     assert names() == []
+
+
+@pytest.mark.parametrize("whose", ["file", "cover"])
+def test_a_size_that_a_slow_browser_reads_to_its_end_after_the_deletion_goes_too(with_cover, whose):
+    text = covers.token(with_cover, covers.square(96))
+    answer = covers.answer(RequestFactory().get("/any/"), with_cover, text)
+    if whose == "file":
+        AudioFile.objects.get().delete()
+    else:
+        cover_changes.remove(with_cover)
+    removal.remove_due()
+    Deletion.objects.all().delete()  # done
+
+    request_finished.disconnect(close_old_connections)  # the test goes on with this one
+    try:
+        answer.close()
+    finally:
+        request_finished.connect(close_old_connections)
+
+    removal.remove_due()
+    assert names("variants/") == []
 
 
 def test_a_cover_is_no_litter_and_a_forgotten_one_is(with_cover):
