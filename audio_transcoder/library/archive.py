@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
+import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -143,26 +144,33 @@ def _entries_of(audio_file: AudioFile, kinds: Collection[str], paths: Paths) -> 
 class Place:
     """One of the archives that a person may fetch at the same time, in every web process.
 
-    It is kept in the cache, so that one whose process died is free again after minutes.
+    It is kept in the cache, so that one whose process died is free again after minutes. So is one
+    whose reader stands still for as long: then it may be another archive's by now.
     """
 
     def __init__(self, key: str) -> None:
         self.key = key
+        self._holder = uuid.uuid4().hex
 
     @classmethod
     def take(cls, person: AbstractBaseUser) -> Place | None:
         """Return a free place, or None."""
         for number in range(AT_ONCE):
-            key = f"archive:{person.pk}:{number}"
-            if cache.add(key, 1, _PLACE_LIVES_S):
-                return cls(key)
+            place = cls(f"archive:{person.pk}:{number}")
+            if cache.add(place.key, place._holder, _PLACE_LIVES_S):
+                return place
         return None
 
     def keep(self) -> None:
-        cache.touch(self.key, _PLACE_LIVES_S)
+        if self._is_ours():
+            cache.touch(self.key, _PLACE_LIVES_S)
 
     def leave(self) -> None:
-        cache.delete(self.key)
+        if self._is_ours():
+            cache.delete(self.key)
+
+    def _is_ours(self) -> bool:
+        return cache.get(self.key) == self._holder
 
 
 class Archive:

@@ -6,10 +6,13 @@ import io
 import itertools
 import re
 import zipfile
+from datetime import timedelta
 
 import pytest
+import time_machine
 from django.core.cache import cache
 from django.core.files.base import ContentFile
+from django.utils import timezone
 from zipstream import ZipStream
 
 from audio_transcoder.library import archive, selection
@@ -26,6 +29,17 @@ ACTS = ("download", "delete", "order", "retry", "cancel")
 @pytest.fixture(autouse=True)
 def free_places() -> None:
     cache.clear()
+
+
+def test_who_stalls_for_too_long_does_not_give_back_a_place_that_is_somebody_elses(person):
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        stalled = archive.Place.take(person)
+        clock.shift(timedelta(minutes=5))
+        others = [archive.Place.take(person) for _ in range(archive.AT_ONCE)]
+        stalled.leave()
+        assert archive.Place.take(person) is None
+        others[0].leave()
+        assert archive.Place.take(person)
 
 
 def url(act: str) -> str:
