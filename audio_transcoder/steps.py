@@ -16,7 +16,12 @@ from audio_transcoder import findings, removal, settling, uploads
 from audio_transcoder.engines import READ_OFTEN
 from audio_transcoder.engines.base import TranscoderError, TranscoderRejected, TranscoderUnavailable
 from audio_transcoder.health import has_its_workers
-from audio_transcoder.models import DeletedJob, IntakeObject, ReceivedNotice, TranscodeJob
+from audio_transcoder.models import (
+    DeletedJob,
+    IntakeObject,
+    ReceivedNotice,
+    TranscodeJob,
+)
 from audio_transcoder.transcoder import default_transcoder, place_again_after
 from audio_transcoder.uploads import arrivals, direct_uploads, intake
 from buckets import BucketError, bucket
@@ -39,25 +44,30 @@ def place() -> datetime | None:
     """Place waiting jobs with their engines, persons in turn; return when to look again."""
     _give_up_on_silent_engines()
     unanswered = 0
-    for job in _in_turn():
+    for waiting in _in_turn():
         # One job without an answer may be that job's fault, two are the engine's.
         if stopping() or unanswered == 2:
             break
         beat()
-        attempt = TranscodeJob.objects.waiting_to_be_placed(timezone.now()).filter(pk=job.pk)
+        now = timezone.now()
+        attempt = TranscodeJob.objects.waiting_to_be_placed(now).filter(
+            pk=waiting.pk, place_attempts=waiting.place_attempts
+        )
         claimed = attempt.update(
-            next_step_at=timezone.now() + PLACING,
+            next_step_at=now + PLACING,
             place_attempts=F("place_attempts") + 1,
-            asked_since=Coalesce("asked_since", timezone.now()),
-            label_at=Coalesce("label_at", timezone.now()),  # before the file is read again
+            asked_since=Coalesce("asked_since", now),
+            label_at=Coalesce("label_at", now),  # before the file is read again
         )
         if not claimed:
             continue
         # Read whole: its file may be deleted while the store is asked, and an order of nothing is
         # an alarm for operators. What is placed all the same, the deletion finds.
         whole = TranscodeJob.objects.select_related("audio_file__owner")
-        job = whole.prefetch_related("renditions").filter(pk=job.pk).first()
+        job = whole.prefetch_related("renditions").filter(pk=waiting.pk).first()
         if job is None:
+            if waiting.place_attempts == 0:
+                DeletedJob.never_ordered(waiting)
             continue
         try:
             default_transcoder().start_transcode(job)

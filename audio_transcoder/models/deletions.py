@@ -68,6 +68,12 @@ class DeletedJob(models.Model):
         )
 
     @classmethod
+    def never_ordered(cls, job: TranscodeJob) -> None:
+        """Take down that no engine was ever asked for this run of a job that is deleted by now."""
+        row = cls.objects.filter(code=job.code, run=job.run, engine_id="")
+        row.update(is_maybe_placed=False)
+
+    @classmethod
     def look_again(cls, code: uuid.UUID) -> bool:
         """Have the objects of a deleted job removed now; return whether there is such a job."""
         rows = list(cls.objects.filter(code=code))

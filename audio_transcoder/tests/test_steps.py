@@ -20,7 +20,7 @@ from audio_transcoder.engines.base import (
     TranscoderUnavailable,
 )
 from audio_transcoder.keys import bucket_key
-from audio_transcoder.models import AudioFile, Deletion, TranscodeJob
+from audio_transcoder.models import AudioFile, DeletedJob, Deletion, TranscodeJob
 from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
 from audio_transcoder.transcoder import AudioTranscoder
 from buckets import bucket
@@ -93,8 +93,10 @@ def test_a_file_deleted_while_the_store_is_asked_is_no_order_of_nothing(engine, 
     assert engine.orders == ["cancel engine-1"]
 
 
-def test_a_file_deleted_when_its_job_is_claimed_holds_up_no_other(engine, monkeypatch):
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_a_file_deleted_when_its_job_is_claimed_holds_up_no_other(engine, monkeypatch, attempts):
     first, second = make_job(placed=False), make_job(placed=False)
+    TranscodeJob.objects.filter(pk=first.pk).update(place_attempts=attempts)
     rows = type(TranscodeJob.objects.all())
     update = rows.update
 
@@ -108,6 +110,9 @@ def test_a_file_deleted_when_its_job_is_claimed_holds_up_no_other(engine, monkey
     steps.place()
     second.refresh_from_db()
     assert second.engine_id
+    # Nobody waits for the answer to an order that was never sent.
+    removal.remove_due()
+    assert DeletedJob.objects.get().is_done == (attempts == 0)
 
 
 def test_a_waiting_job_is_placed_once(engine):
