@@ -17,6 +17,7 @@ from audio_transcoder.engines import READ_OFTEN
 from audio_transcoder.engines.base import TranscoderError, TranscoderRejected, TranscoderUnavailable
 from audio_transcoder.health import has_its_workers
 from audio_transcoder.models import (
+    AudioFile,
     DeletedJob,
     IntakeObject,
     ReceivedNotice,
@@ -57,7 +58,8 @@ def place() -> datetime | None:
             next_step_at=now + PLACING,
             place_attempts=F("place_attempts") + 1,
             asked_since=Coalesce("asked_since", now),
-            label_at=Coalesce("label_at", now),  # before the file is read again
+            # Before the file is read: what changes in between is taken for newer.
+            label_at=Coalesce("label_at", AudioFile.label_at_of_job()),
         )
         if not claimed:
             continue

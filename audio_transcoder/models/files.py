@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.fields.files import FieldFile
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
@@ -239,6 +240,12 @@ class AudioFile(models.Model):
                 row.filter(**{name: None}).update(**{name: value})
         if found.waveform and row.exists():
             Waveform.objects.get_or_create(audio_file=self, defaults={"peaks": found.waveform})
+
+    @staticmethod
+    def label_at_of_job() -> models.Subquery:
+        """Return ``label_at`` of a job that reads its file from now on, for an update of jobs."""
+        own = AudioFile.objects.filter(pk=models.OuterRef("audio_file"))
+        return models.Subquery(own.values(at=Coalesce("label_changed_at", "created_at")))
 
     def tags_given(self) -> dict[str, str]:
         """Return what the owner has changed of the tags, by FFmpeg's names; "" takes one away."""

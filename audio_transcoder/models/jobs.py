@@ -127,7 +127,9 @@ class TranscodeJob(models.Model):
     # None: everything is known, or nothing more will be.
     facts_due_at = models.DateTimeField(null=True, blank=True)
     facts_attempts = models.PositiveSmallIntegerField(default=0)
-    # When tags and cover were read for the run; what the owner changes later it does not have.
+    # Which tags and cover the run has: those that the owner had changed at this time (or the
+    # file's own, which came with it); what was changed later it does not have. Never the time at
+    # which they were read: a change that is being written then has an earlier one.
     label_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)  # when the work on it began
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -20,7 +20,7 @@ from audio_transcoder.engines.base import (
     TranscoderUnavailable,
 )
 from audio_transcoder.keys import bucket_key
-from audio_transcoder.models import AudioFile, DeletedJob, Deletion, TranscodeJob
+from audio_transcoder.models import AudioFile, DeletedJob, Deletion, Rendition, TranscodeJob
 from audio_transcoder.tests.factories import make_file, make_job, make_person, store_results
 from audio_transcoder.transcoder import AudioTranscoder
 from buckets import bucket
@@ -113,6 +113,18 @@ def test_a_file_deleted_when_its_job_is_claimed_holds_up_no_other(engine, monkey
     # Nobody waits for the answer to an order that was never sent.
     removal.remove_due()
     assert DeletedJob.objects.get().is_done == (attempts == 0)
+
+
+def test_tags_changed_while_an_order_reads_them_are_newer_than_its_results(engine):
+    job = make_job(placed=False)
+    begun = timezone.now()
+    steps.place()
+    # The transaction that changes them began before the order, and commits after it.
+    AudioFile.objects.update(title="New", label_changed_at=begun)
+    again = job.audio_file.order(["mp3"])
+    steps.place()
+    older = {one.job_id: one.has_older_label for one in Rendition.objects.select_related("job")}
+    assert older == {job.pk: True, again.pk: False}
 
 
 def test_a_waiting_job_is_placed_once(engine):
