@@ -11,6 +11,12 @@ from av.container import InputContainer
 MAX_TAGS = 64
 MAX_NAME = 64  # characters
 MAX_VALUE = 1000  # characters
+# Characters of all names and values: in JSON each has up to twelve bytes, and an answer has no more
+# than ``sound.examination.ANSWER_BYTES``.
+MAX_TOGETHER = 16_000
+
+# What a sound is known by is taken before anything else.
+_FIRST = {"title", "artist", "album_artist", "album", "date", "year", "track"}
 
 # What the container says of itself, not of the sound.
 _TECHNICAL = {
@@ -32,15 +38,25 @@ def merged(*sources: Mapping[str, str]) -> dict[str, str]:
     """Return one dictionary of lower-case names; the first source that has a name wins.
 
     Ogg keeps tags on the stream, most others on the container. Control and direction characters
-    are removed; at most MAX_TAGS entries with MAX_VALUE characters each are kept.
+    are removed; at most MAX_TAGS entries with MAX_VALUE characters each are kept, and MAX_TOGETHER
+    of them all.
     """
+    found = [
+        (_clean(name, MAX_NAME).lower(), value)
+        for source in sources
+        for name, value in source.items()
+    ]
     tags: dict[str, str] = {}
-    for source in sources:
-        for name, value in source.items():
-            name = _clean(name, MAX_NAME).lower()
-            value = _clean(value, MAX_VALUE)
-            if name and value and name not in _TECHNICAL and len(tags) < MAX_TAGS:
-                tags.setdefault(name, value)
+    room = MAX_TOGETHER
+    for name, value in sorted(found, key=lambda one: one[0] not in _FIRST):
+        if len(tags) == MAX_TAGS or room <= MAX_NAME:
+            break
+        if not name or name in _TECHNICAL or name in tags:
+            continue
+        value = _clean(value, min(MAX_VALUE, room - len(name)))
+        if value:
+            tags[name] = value
+            room -= len(name) + len(value)
     return tags
 
 

@@ -378,6 +378,21 @@ def test_f16_ten_megabytes_of_tags_are_cut_to_limits(tmp_path, tone):
     assert _extra_memory_kb(path, tone("a.flac")) < 64 * 1024
 
 
+@pytest.mark.parametrize(("count", "length"), [(5000, 700), (1, 1_400_000)])
+@pytest.mark.parametrize("letter", ["x", "字", "\N{MUSICAL SYMBOL G CLEF}"])
+def test_f16_tags_in_any_writing_are_cut_and_the_sound_is_taken(
+    tmp_path, tone, count, length, letter
+):
+    value = (letter * length).encode()
+    comments = [b"TAG%d=%s" % (number, value) for number in range(count)]
+    comments += [b"TITLE=Song", b"ARTIST=" + value]
+    path = write(tmp_path, "a.flac", _vorbis_comments(tone("a.flac").read_bytes(), comments))
+    sound = probe.probe(path)
+    assert (sound.duration_ms, sound.tags["title"]) == (1000, "Song")
+    assert set(sound.tags["artist"]) == {letter}
+    assert len(sound.tags) <= 64
+
+
 def test_f16_broken_text_in_tags_costs_only_the_text(tmp_path, tone):
     comments = [b"TITLE=\xff\xfe\xd8\x00broken", b"ARTIST=ok", b"no equals sign", b"=no name"]
     path = write(tmp_path, "a.flac", _vorbis_comments(tone("a.flac").read_bytes(), comments))
