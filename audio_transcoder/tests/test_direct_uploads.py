@@ -28,7 +28,7 @@ from audio_transcoder import reasons, removal, steps
 from audio_transcoder.models import AudioFile, Deletion, Upload
 from audio_transcoder.tests.factories import make_person
 from audio_transcoder.uploads import direct_uploads, refusals
-from buckets import BucketUnavailable
+from buckets import BucketDenied, BucketUnavailable
 from buckets.folder_parts import FolderParts
 from buckets.tests.s3_server import ON_S3
 from tests.faulty_proxy import refuse
@@ -794,6 +794,51 @@ def test_s3_a_store_that_is_down_is_asked_twice_and_then_left_alone(script, monk
         again = steps.finish_uploads()
         assert len(asked) == 2
         assert again > timezone.now() + datetime.timedelta(seconds=20)
+
+
+@pytest.mark.parametrize("other", ["storage", "forbidden"])
+def test_uploads_to_a_bucket_of_former_settings_end_with_a_reason(
+    script, settings, tmp_path, monkeypatch, other
+):
+    upload = script.begin(5, "Song.wav").json()
+    script.send_all(upload, b"sound")
+
+    if other == "storage":
+        settings.MEDIA_STORAGE_BACKEND = "django.core.files.storage.FileSystemStorage"
+        settings.MEDIA_STORAGE_OPTIONS = {"location": str(tmp_path / "{bucket}")}
+    else:
+        for method in ("listed", "abort"):
+            monkeypatch.setattr(buckets.FolderParts, method, _forbidden)
+
+    for hours in (1, 23):  # a setting that is wrong for some hours costs nothing
+        with later(hours=hours):
+            assert steps.finish_uploads() > timezone.now()
+        assert Upload.objects.get().is_open
+    with later(hours=25):
+        steps.finish_uploads()
+    [message] = Message.objects.all()
+    assert "Song.wav" in message.text
+    assert "upload it again" in message.text
+    with later(hours=50):
+        steps.finish_uploads()
+    assert not Upload.objects.exists()
+
+
+def _forbidden(*_arguments: object) -> None:
+    raise BucketDenied("no", bucket="local")
+
+
+def test_whoever_went_away_is_told_that_the_parts_are_in_the_store_no_more(script, sound):
+    upload = script.begin(len(sound), "Song.wav").json()
+    script.send_all(upload, sound)
+    # Another bucket than the one that has them, or a rule there that is too quick.
+    row = Upload.objects.get()
+    Upload.objects.update(store_id="an.id_of-S3~/../" + row.store_id)
+    with later(minutes=3):
+        steps.finish_uploads()
+        steps.finish_uploads()
+    assert "upload it again" in Message.objects.get().text
+    assert not Upload.objects.get().is_open
 
 
 # --- Bad input --------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from audio_transcoder.uploads.declarations import Declared
 from audio_transcoder.uploads.refusals import Refused
 from buckets import (
     BucketError,
+    BucketUnavailable,
     ObjectExists,
     ObjectInfo,
     ObjectMissing,
@@ -337,7 +338,7 @@ def _take(upload: Upload) -> bool:
     except BucketError as error:
         logger.warning("upload %s: not done yet: %s", upload.code, error)
         _look_again(upload, IDLE)
-        return False
+        return not isinstance(error, BucketUnavailable)
     return True
 
 
@@ -345,17 +346,29 @@ def _work_off(upload: Upload) -> None:
     if not upload.is_open:
         _tidy_up(upload)
         return
+    forgotten = upload.touched_at < timezone.now() - Upload.LIFE
     try:
         finish(upload)
     except Refused as refusal:
         logger.info("upload %s: not finished: %s", upload.code, refusal.reason)
-        if refusal.reason == "quota":
-            _tell(upload, refusal.reason)
-        forgotten = upload.touched_at < timezone.now() - Upload.LIFE
-        if refusal.reason != "missing" or forgotten:
-            abort(upload)
-        else:
+        if refusal.reason == "missing" and not forgotten:
             _look_again(upload, FORM_IDLE if upload.is_by_form else IDLE)
+            return
+        abort(upload)
+        if refusal.reason == "quota":
+            _tell(upload, "quota")
+        elif refusal.reason == "unknown" and not forgotten:
+            _tell(upload, "lost")
+    except BucketUnavailable:
+        raise
+    except BucketError as error:
+        # This bucket never had it, perhaps: settings may name another one than when it began.
+        # They may be wrong just now, too.
+        if not forgotten:
+            raise
+        logger.error("upload %s: given up: %s", upload.code, error)
+        abort(upload)
+        _tell(upload, "lost")
 
 
 def _look_again(upload: Upload, first: timedelta) -> None:
@@ -370,13 +383,21 @@ def _tidy_up(upload: Upload) -> None:
 
     An address may have been signed before the end, and used after it.
     """
+    over_since = upload.aborted_at or upload.finished_at or timezone.now()
+    is_last = timezone.now() - over_since >= Upload.KEPT_FOR
     if upload.aborted_at is not None and upload.store_id:
-        parts(settings.MEDIA_BUCKET).abort(upload.key, upload.store_id)
+        try:
+            parts(settings.MEDIA_BUCKET).abort(upload.key, upload.store_id)
+        except BucketUnavailable:
+            raise
+        except BucketError as error:
+            if not is_last:
+                raise
+            logger.error("upload %s: its parts may stay: %s", upload.code, error)
     with transaction.atomic():
         _note_removal(upload)
-        over_since = upload.aborted_at or upload.finished_at or timezone.now()
         row = Upload.objects.filter(pk=upload.pk)
-        if timezone.now() - over_since >= Upload.KEPT_FOR:
+        if is_last:
             row.delete()
         else:
             row.update(next_step_at=over_since + Upload.KEPT_FOR)
@@ -394,6 +415,8 @@ def _note_removal(upload: Upload) -> None:
 
 
 def _tell(upload: Upload, reason: str) -> None:
+    if upload.owner is None:
+        return
     with spoken_to(upload.owner):
         text = _("Your file {name} could not be kept. {reason}").format(
             name=upload.name or upload.file_name, reason=sentence(reason)
