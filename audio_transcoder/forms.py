@@ -294,9 +294,8 @@ class TagsForm(forms.ModelForm):
 
     def keep(self) -> bool:
         """Write down what was changed; return whether the file is still there."""
-        row = AudioFile.objects.filter(pk=self.instance.pk)
         with transaction.atomic():
-            now = row.select_for_update().first()
+            now = self.instance.hold()
             if now is None:
                 return False
             changed = [
@@ -304,7 +303,7 @@ class TagsForm(forms.ModelForm):
             ]
             if changed:
                 edited = {*filter(None, now.edited_tags.split(",")), *changed}
-                row.update(
+                AudioFile.objects.filter(pk=now.pk).update(
                     **{field: self.cleaned_data[field] for field in changed},
                     edited_tags=",".join(sorted(edited)),
                     label_changed_at=timezone.now(),

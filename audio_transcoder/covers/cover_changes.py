@@ -54,7 +54,7 @@ def replace(audio_file: AudioFile, picture: Picture) -> bool:
 @transaction.atomic
 def remove(audio_file: AudioFile) -> None:
     """Take the file's cover away, with all sizes of it; a file that has none is fine."""
-    row = AudioFile.objects.select_for_update().filter(pk=audio_file.pk).first()
+    row = audio_file.hold()
     if row is not None and row.cover:
         _forget(row)
         AudioFile.objects.filter(pk=row.pk).update(
@@ -69,7 +69,7 @@ def _keep(audio_file: AudioFile, picture: Picture, *, only_if_none: bool) -> boo
     try:
         covers.put(name, picture)
         with transaction.atomic():
-            row = AudioFile.objects.select_for_update().filter(pk=audio_file.pk).first()
+            row = audio_file.hold()
             is_taken = row is not None and (row.cover or row.is_cover_chosen)
             is_wanted = row is not None and not (only_if_none and is_taken)
             if is_wanted:

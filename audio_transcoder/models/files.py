@@ -283,7 +283,7 @@ class AudioFile(models.Model):
         """
         with transaction.atomic():
             # Two tabs may ask at once: the second one waits here for the first one's rows.
-            if AudioFile.objects.select_for_update().filter(pk=self.pk).first() is None:
+            if self.hold() is None:
                 return None
             # Of several renditions of a format and variant the newest counts.
             rows = self.renditions.order_by("pk")
@@ -321,12 +321,13 @@ class AudioFile(models.Model):
             outdated = mine.outdated_renditions if mine else []
             return [self.order(formats, options) for options, formats in _by_options(outdated)]
 
-    def hold(self) -> None:
-        """Let nobody else change the state of this file before the transaction ends.
+    def hold(self) -> AudioFile | None:
+        """Let nobody else change this file, or its state, before the transaction ends.
 
-        Two jobs that end at once would each take the other one for open.
+        Returns the row as it is now, None if it is gone. Two jobs that end at once would each take
+        the other one for open.
         """
-        AudioFile.objects.select_for_update().filter(pk=self.pk).first()
+        return AudioFile.objects.select_for_update().filter(pk=self.pk).first()
 
     def keep_state(self) -> None:
         """Write down what the rows make of ``state``, in the transaction that changed them."""

@@ -174,7 +174,7 @@ def _refuse(audio_file: AudioFile, reason: str, detail: str) -> None:
     logger.info("file %s: refused: %s, %s", audio_file.code, reason, detail)
     with transaction.atomic():
         # Orders of this file wait here: one that comes later is placed, and the engine says why.
-        if not AudioFile.objects.select_for_update().filter(pk=audio_file.pk).exists():
+        if audio_file.hold() is None:
             return
         for job in TranscodeJob.objects.unfinished().filter(audio_file=audio_file):
             settling.fail(job, reason=reason, detail=detail)
