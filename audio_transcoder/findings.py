@@ -9,7 +9,6 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-import steps
 from audio_transcoder import keys, tags, turns
 from audio_transcoder.covers import cover_changes
 from audio_transcoder.engines.base import JobReport, TranscoderError
@@ -79,5 +78,4 @@ def _take_picture(job: TranscodeJob, name: str) -> None:
     except (ObjectMissing, BucketMissing):
         return  # taken before
     cover_changes.learn(job.audio_file, picture)
-    Deletion.objects.create(prefixes=[name])
-    steps.nudge("delete")
+    Deletion.objects.note([name])

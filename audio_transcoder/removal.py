@@ -79,9 +79,8 @@ def forget(people: Collection[AbstractBaseUser]) -> None:
     Upload.objects.filter(owner__in=people).abort()
     keys_of_sessions = UserSession.objects.filter(user__in=people).values("session_key")
     Session.objects.filter(session_key__in=keys_of_sessions).delete()
-    waiting = [f"intake/{person.get_username()}/" for person in people]
-    Deletion.objects.bulk_create(Deletion(prefixes=[prefix]) for prefix in waiting)
-    steps.nudge("delete")
+    for person in people:
+        Deletion.objects.note([f"intake/{person.get_username()}/"])
     steps.nudge("uploads")
 
 

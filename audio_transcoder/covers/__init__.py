@@ -21,7 +21,6 @@ from django.urls import reverse
 from django.utils.cache import get_conditional_response
 
 import images
-import steps
 from audio_transcoder import keys
 from audio_transcoder.models import AudioFile, Deletion
 from buckets import BucketError, BucketMissing, ObjectExists, ObjectMissing, bucket
@@ -118,8 +117,7 @@ class _StoredLater(HttpResponse):
         """Have it removed if its cover is gone; whoever removes the cover from now on finds it."""
         pk, cover = self._audio_file.pk, self._audio_file.cover
         if not AudioFile.objects.filter(pk=pk, cover=cover).exists():
-            Deletion.objects.create(prefixes=[self._name])
-            steps.nudge("delete")
+            Deletion.objects.note([self._name])
 
 
 def _kept(response: HttpResponse, etag: str) -> HttpResponse:

@@ -12,7 +12,6 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-import steps
 from audio_transcoder import covers, uploads
 from audio_transcoder.models import AudioFile, Deletion, TranscodeJob
 from buckets import BucketError, BucketUnavailable
@@ -64,8 +63,7 @@ def remove(audio_file: AudioFile) -> None:
 
 def _keep(audio_file: AudioFile, picture: Picture, *, only_if_none: bool) -> bool:
     name = covers.new_name(audio_file.code)
-    unclaimed = timezone.now() + uploads.UNCLAIMED
-    note = Deletion.objects.create(prefixes=[name], next_step_at=unclaimed)
+    note = Deletion.objects.note([name], due=timezone.now() + uploads.UNCLAIMED)
     try:
         covers.put(name, picture)
         with transaction.atomic():
@@ -96,9 +94,8 @@ def _by_owner() -> dict[str, object]:
 
 def _forget(audio_file: AudioFile) -> None:
     """Let a file's cover and its sizes go with the caller's transaction."""
-    is_due = timezone.now()
-    if TranscodeJob.objects.unfinished().filter(audio_file=audio_file).exists():
-        is_due += LEFT_TO_JOBS
-    prefixes = [audio_file.cover, covers.variants_prefix(audio_file.cover)]
-    Deletion.objects.create(prefixes=prefixes, next_step_at=is_due)
-    steps.nudge("delete")
+    is_read = TranscodeJob.objects.unfinished().filter(audio_file=audio_file).exists()
+    Deletion.objects.note(
+        [audio_file.cover, covers.variants_prefix(audio_file.cover)],
+        due=timezone.now() + LEFT_TO_JOBS if is_read else None,
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -13,6 +15,19 @@ from audio_transcoder import order_ids
 
 if TYPE_CHECKING:
     from audio_transcoder.models.jobs import TranscodeJob
+
+
+class DeletionQuerySet(models.QuerySet["Deletion"]):
+    def note(self, prefixes: Iterable[str], *, due: datetime | None = None) -> Deletion:
+        """Write down, with the caller's transaction, what must go from the store; return the row.
+
+        ``prefixes``: names in the media storage, and what names begin with. ``due``: not before
+        this time.
+        """
+        note = self.create(prefixes=list(prefixes), next_step_at=due or timezone.now())
+        if due is None:
+            steps.nudge("delete")
+        return note
 
 
 class Deletion(models.Model):
@@ -27,6 +42,8 @@ class Deletion(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     # First time that everything was found gone; a slow worker is given a moment after that.
     clear_since = models.DateTimeField(null=True, blank=True)
+
+    objects = DeletionQuerySet.as_manager()
 
     def __str__(self) -> str:
         return ", ".join(self.prefixes)

@@ -317,13 +317,12 @@ class TranscodeJob(models.Model):
             ):
                 return False
             picture = keys.found_cover_name(self.audio_file.code, self.order_id)
-            deletion = Deletion.objects.create(prefixes=[f"{Rendition.folder_of(self)}/", picture])
+            deletion = Deletion.objects.note([f"{Rendition.folder_of(self)}/", picture])
             DeletedJob.of(self, deletion).save()
             self.refresh_from_db()
             for rendition in self.renditions.all():
                 rendition.file = Rendition.name_in(self, rendition.format_name)
                 rendition.save(update_fields=["file"])
-            steps.nudge("delete")
             steps.nudge("place")
         return True
 
@@ -363,10 +362,8 @@ class TranscodeJob(models.Model):
     def _have_the_rest_removed(self, *further: str) -> None:
         # What is complete stays; the rest of the prefix is removed by key.
         unwanted = self.renditions.exclude(status=self.Status.COMPLETE)
-        prefixes = [*(one.file.name for one in unwanted), *further]
-        deletion = Deletion.objects.create(prefixes=prefixes)
+        deletion = Deletion.objects.note([*(one.file.name for one in unwanted), *further])
         DeletedJob.of(self, deletion).save()
-        steps.nudge("delete")
 
     def retry(self) -> TranscodeJob | None:
         """Order again, as a new job, what this one did not deliver and nobody has since.

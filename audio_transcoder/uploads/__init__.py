@@ -203,9 +203,7 @@ def check_quota(
 
 def note_of(code: uuid.UUID) -> Deletion:
     """Write down that what lies at ``uploads/<code>/`` must go, unless it is taken back."""
-    return Deletion.objects.create(
-        prefixes=[f"uploads/{code}/"], next_step_at=timezone.now() + UNCLAIMED
-    )
+    return Deletion.objects.note([f"uploads/{code}/"], due=timezone.now() + UNCLAIMED)
 
 
 def take_back(note: Deletion) -> None:

@@ -410,8 +410,7 @@ def _note_removal(upload: Upload) -> None:
         if not upload.is_by_form:
             return
         prefix = keys.storage_name(upload.form_key)
-    Deletion.objects.create(prefixes=[prefix])
-    steps.nudge("delete")
+    Deletion.objects.note([prefix])
 
 
 def _tell(upload: Upload, reason: str) -> None:
