@@ -42,18 +42,18 @@ def _newest(renditions: Iterable[Rendition]) -> list[Rendition]:
 
 def _by_options(renditions: Iterable[Rendition]) -> list[tuple[Options, list[str]]]:
     """Return what orders them again: the options of a job, and its formats."""
-    jobs: dict[tuple[int | None, ...], list[dict[str, int | None]]] = {}
+    jobs: dict[tuple[int | None, ...], list[dict[str, Rendition]]] = {}
     for one in renditions:
         job = one.job
         alike = jobs.setdefault((job.clip_start_ms, job.clip_end_ms, job.target_lufs), [{}])
         # A job has one result of a format.
         if one.format_name in alike[-1]:
             alike.append({})
-        alike[-1][one.format_name] = one.wanted_bitrate_kbps
+        alike[-1][one.format_name] = one
     return [
-        (Options(*part, {name: kbps for name, kbps in formats.items() if kbps}), list(formats))
-        for part, alike in jobs.items()
-        for formats in alike
+        (next(iter(some.values())).job.options_of(some.values()), list(some))
+        for alike in jobs.values()
+        for some in alike
     ]
 
 

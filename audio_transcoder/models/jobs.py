@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -372,15 +372,18 @@ class TranscodeJob(models.Model):
         """
         if not self.is_final:
             return None
-        missing = self.renditions.exclude(status=self.Status.COMPLETE)
-        bitrates = dict(missing.values_list("format_name", "wanted_bitrate_kbps"))
-        options = Options(
+        missing = list(self.renditions.exclude(status=self.Status.COMPLETE))
+        formats = [one.format_name for one in missing]
+        return self.audio_file.order_missing(formats, self.options_of(missing))
+
+    def options_of(self, renditions: Iterable[Rendition]) -> Options:
+        """Return what orders these renditions again as this job made them, or would have."""
+        return Options(
             self.clip_start_ms,
             self.clip_end_ms,
             self.target_lufs,
-            {name: kbps for name, kbps in bitrates.items() if kbps},
+            {one.format_name: kbps for one in renditions if (kbps := one.wanted_bitrate_kbps)},
         )
-        return self.audio_file.order_missing(bitrates, options)
 
     def _tell_owner(self) -> None:
         if self.status == self.Status.CANCELED:
