@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 # An engine is asked after 1 s, 2 s, 4 s and so on up to every five minutes, in all for an hour and
 # a quarter: it hears a long sound once more.
 ATTEMPTS = 22
-LONGEST = timedelta(minutes=5)
+FIRST, LONGEST = timedelta(seconds=1), timedelta(minutes=5)
 # Of a picture that an engine has put.
 _PICTURE_BYTES = 12 << 20
 
@@ -38,7 +38,7 @@ def work_off_due() -> datetime | None:
 def _ask(job: TranscodeJob) -> bool:
     """Ask about a job, if nobody else does; return whether engine and store answered."""
     row = TranscodeJob.objects.filter(pk=job.pk, facts_due_at=job.facts_due_at)
-    wait = min(timedelta(seconds=2 ** min(job.facts_attempts, 10)), LONGEST)
+    wait = turns.back_off(job.facts_attempts, first=FIRST, longest=LONGEST)
     is_last = job.facts_attempts + 1 >= ATTEMPTS
     due = None if is_last else timezone.now() + wait
     if not row.update(facts_due_at=due, facts_attempts=F("facts_attempts") + 1):

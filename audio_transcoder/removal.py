@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 # Whoever takes a note in hand may die; nobody else does before this has passed.
 IN_HAND = timedelta(seconds=60)
+FIRST_BACK_OFF, LONGEST_BACK_OFF = timedelta(seconds=1), timedelta(minutes=1)
 # An order without an answer may still reach the engine's list; later than this it never will.
 UNANSWERED = timedelta(minutes=2)
 # Files of one transaction. Others wait for its end, and pages do not wait for long.
@@ -156,5 +157,6 @@ def _record(deletion: Deletion, is_clear: bool) -> None:
     if clear_since and now - clear_since >= timedelta(seconds=grace_s):
         row.delete()
         return
-    wait_s = grace_s if is_clear else min(2 ** min(deletion.attempts, 10), 60)
-    row.update(clear_since=clear_since, next_step_at=now + timedelta(seconds=wait_s))
+    again = turns.back_off(deletion.attempts, first=FIRST_BACK_OFF, longest=LONGEST_BACK_OFF)
+    wait = timedelta(seconds=grace_s) if is_clear else again
+    row.update(clear_since=clear_since, next_step_at=now + wait)

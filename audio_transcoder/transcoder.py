@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from audio_transcoder import keys, settling
+from audio_transcoder import keys, settling, turns
 from audio_transcoder.engines import ENGINES
 from audio_transcoder.engines.base import (
     Engine,
@@ -156,7 +156,8 @@ def place_again_after(attempts: int) -> timedelta:
     Longer than a server may still work on an order whose caller has gone, so that by then the
     order is in the engine's list or will never be.
     """
-    return timedelta(seconds=min(5 * 2 ** min(attempts - 1, 10), 60))
+    first, longest = timedelta(seconds=5), timedelta(minutes=1)
+    return turns.back_off(attempts - 1, first=first, longest=longest)
 
 
 @functools.cache

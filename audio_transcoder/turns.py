@@ -18,7 +18,14 @@ ROWS_AT_ONCE = 500
 # A store that does not answer is left alone for so long.
 STORE_WAITS = timedelta(seconds=30)
 
+_DOUBLINGS = 10
+
 _Row = TypeVar("_Row", bound=Model)
+
+
+def back_off(attempts: int, *, first: timedelta, longest: timedelta) -> timedelta:
+    """Return how long to wait after ``attempts`` earlier ones in vain: each time twice as long."""
+    return min(first * 2 ** min(attempts, _DOUBLINGS), longest)
 
 
 def work_off(due: QuerySet[_Row], work: Callable[[_Row], bool]) -> datetime | None:

@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 HEAD_BYTES = 15 << 16
 # Whoever has a file in hand may die; nobody else looks before this has passed.
 IN_HAND = timedelta(seconds=60)
+FIRST_BACK_OFF, LONGEST_BACK_OFF = timedelta(seconds=5), timedelta(minutes=5)
 
 
 def take_in(
@@ -100,9 +101,11 @@ def _take(audio_file: AudioFile) -> bool:
         _examine(audio_file)
     except (BucketError, ExaminerNotStarted, OSError) as error:
         # OSError: this machine's own disk. Behind the others, so that one holds up nobody.
-        again_s = min(5 * 2 ** min(audio_file.examine_attempts, 10), 300)
-        logger.warning("file %s: no look yet, again in %d s: %s", audio_file.code, again_s, error)
-        again = timezone.now() + timedelta(seconds=again_s)
+        wait = turns.back_off(
+            audio_file.examine_attempts, first=FIRST_BACK_OFF, longest=LONGEST_BACK_OFF
+        )
+        logger.warning("file %s: no look yet, again in %s: %s", audio_file.code, wait, error)
+        again = timezone.now() + wait
         AudioFile.objects.unexamined().filter(pk=audio_file.pk).update(examine_at=again)
         return not isinstance(error, BucketUnavailable)
     return True

@@ -372,7 +372,7 @@ def _work_off(upload: Upload) -> None:
 
 
 def _look_again(upload: Upload, first: timedelta) -> None:
-    wait = min(first * 2 ** min(upload.attempts, 10), LONGEST_IDLE)
+    wait = turns.back_off(upload.attempts, first=first, longest=LONGEST_IDLE)
     Upload.objects.filter(pk=upload.pk, aborted_at=upload.aborted_at).update(
         next_step_at=timezone.now() + wait
     )

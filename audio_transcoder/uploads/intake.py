@@ -44,7 +44,7 @@ IN_HAND = timedelta(minutes=10)
 SETTLES = timedelta(seconds=30)
 # Events tell of new objects on S3. A look is for those that were lost.
 LOOK_ON_S3 = timedelta(minutes=5)
-LONGEST_BACK_OFF_S = 600
+FIRST_BACK_OFF, LONGEST_BACK_OFF = timedelta(seconds=1), timedelta(minutes=10)
 _BATCH = 500
 _LARGEST = 2**63 - 1  # bytes, in a column
 
@@ -234,11 +234,10 @@ def _take(row: IntakeObject) -> bool:
             _clear(row)
     except BucketError as error:
         # Behind the others, so that one holds up nobody.
-        again_s = min(2 ** min(row.attempts, 10), LONGEST_BACK_OFF_S)
-        logger.warning("object %s: not yet, again in %d s: %s", row.code, again_s, error)
-        again = timezone.now() + timedelta(seconds=again_s)
+        wait = turns.back_off(row.attempts, first=FIRST_BACK_OFF, longest=LONGEST_BACK_OFF)
+        logger.warning("object %s: not yet, again in %s: %s", row.code, wait, error)
         IntakeObject.objects.filter(pk=row.pk, next_step_at=in_hand_until).update(
-            next_step_at=again
+            next_step_at=timezone.now() + wait
         )
         # A bucket of somebody else's that refuses us answers at once, and holds up nobody.
         return not isinstance(error, BucketUnavailable)
