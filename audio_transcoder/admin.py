@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from audio_transcoder import dashboard, removal
+from audio_transcoder.figures import money
 from audio_transcoder.models import (
     AudioFile,
     DeletedJob,
@@ -30,7 +31,6 @@ from audio_transcoder.models import (
     TranscodeJob,
     Upload,
 )
-from audio_transcoder.templatetags.dashboard_display import money
 from audio_transcoder.uploads import direct_uploads
 
 User = get_user_model()

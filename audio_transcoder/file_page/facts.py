@@ -12,10 +12,10 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from audio_transcoder.figures import channel_word, clock, kilohertz
 from audio_transcoder.file_page.forecast import sound_ms
 from audio_transcoder.formats import SOURCES
 from audio_transcoder.models import AudioFile, Rendition
-from audio_transcoder.templatetags.audio_display import channel_word, clock, kilohertz
 
 MINUS = "\N{MINUS SIGN}"
 LOSSLESS = ("flac", "alac", "wavpack", "ape", "tta", "truehd", "mlp", "shorten", "wmalossless")

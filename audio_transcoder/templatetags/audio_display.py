@@ -2,61 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from django import template
-from django.utils.formats import number_format
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+
+from audio_transcoder import figures
 
 register = template.Library()
-
-
-@register.filter
-def clock(duration_ms: int | None) -> str:
-    """Return a duration as people read it, e.g. ``3:05`` or ``1:00:09``; unknown: empty."""
-    if duration_ms is None:
-        return ""
-    minutes, seconds = divmod((duration_ms + 500) // 1000, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-@register.filter
-def kilohertz(sample_rate_hz: int | None) -> str:
-    """Return a sample rate, e.g. ``44.1 kHz``; unknown: empty."""
-    if not sample_rate_hz:
-        return ""
-    return f"{number_format(Decimal(f'{sample_rate_hz / 1000:g}'))} kHz"
-
-
-@register.filter
-def channel_word(channels: int | None) -> str:
-    """Return ``mono``, ``stereo`` or e.g. ``6 channels``; unknown: empty."""
-    if not channels:
-        return ""
-    if channels <= 2:
-        return _("mono") if channels == 1 else _("stereo")
-    return _("{number} channels").format(number=channels)
-
-
-@register.filter
-def time_left(seconds: float | None) -> str:
-    """Return how long something still takes, e.g. ``About 2 minutes left``; unknown: empty.
-
-    It is rounded so that what counts down is not written anew each second.
-    """
-    if seconds is None:
-        return ""
-    if seconds < 8:
-        return _("A few seconds left")
-    if seconds < 58:
-        count = 5 * round(seconds / 5)
-        text = ngettext("About {count} second left", "About {count} seconds left", count)
-    elif seconds < 58 * 60:
-        count = max(1, round(seconds / 60))
-        text = ngettext("About {count} minute left", "About {count} minutes left", count)
-    else:
-        count = max(1, round(seconds / 3600))
-        text = ngettext("About {count} hour left", "About {count} hours left", count)
-    return text.format(count=number_format(count))
+register.filter("clock", figures.clock)
+register.filter("kilohertz", figures.kilohertz)
+register.filter("channel_word", figures.channel_word)
+register.filter("time_left", figures.time_left)

@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from audio_transcoder import dashboard
 from audio_transcoder.dashboard import SPANS
+from audio_transcoder.figures import short_time, speed
 from audio_transcoder.models import AudioFile, Deletion, IntakeObject, TranscodeJob, Upload
-from audio_transcoder.templatetags.dashboard_display import short_time, speed
 from audio_transcoder.tests.factories import make_file, make_job, make_person
 from audio_transcoder.tests.test_every_page import NONSENSE
 from audio_transcoder.tests.test_scale import fill, plans_of

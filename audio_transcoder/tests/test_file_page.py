@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone, translation
 
+from audio_transcoder.figures import kilohertz
 from audio_transcoder.file_page import facts, player, timeline
 from audio_transcoder.models import AudioFile, Rendition, TranscodeJob, Waveform
-from audio_transcoder.templatetags.audio_display import kilohertz
 from audio_transcoder.tests.factories import make_file, make_job
 
 HOSTILE = '"><svg onload=alert(1)>{{ 7*7 }}'

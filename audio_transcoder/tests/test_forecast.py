@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from audio_transcoder.figures import time_left
 from audio_transcoder.file_page.forecast import Forecast, Line, before_in_turn, forecast
 from audio_transcoder.models import TranscodeJob
 from audio_transcoder.steps import _in_turn
-from audio_transcoder.templatetags.audio_display import time_left
 from audio_transcoder.tests.factories import make_file, make_job, make_person
 
 NOW = timezone.now()

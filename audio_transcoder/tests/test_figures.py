@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from audio_transcoder.templatetags.audio_display import (
+from audio_transcoder.figures import (
     channel_word,
     clock,
     kilohertz,
