@@ -101,8 +101,7 @@ def _in_turn() -> Iterator[TranscodeJob]:
         busy[owner] += 1
         has[engine] += 1
     waiting: dict[int, deque[tuple[int, str]]] = defaultdict(deque)
-    due = TranscodeJob.objects.waiting_to_be_placed(timezone.now())
-    due = due.order_by("next_step_at", "pk")  # what got no answer goes behind the others
+    due = TranscodeJob.objects.waiting_to_be_placed(timezone.now()).in_order()
     for pk, owner, engine in due.values_list("pk", "audio_file__owner_id", "engine"):
         if has[engine] < settings.TRANSCODER_MAX_PLACED:
             waiting[owner].append((pk, engine))

@@ -112,8 +112,6 @@ class _Queue:
         """Count, in one query, what is open at the engine of a job that has not begun."""
         has_it = ~Q(engine_id="")
         waits = Q(engine_id="", audio_file__examined_at__isnull=False)
-        sooner = Q(next_step_at__lt=job.next_step_at)
-        sooner |= Q(next_step_at=job.next_step_at, pk__lt=job.pk)
         placed_sooner = has_it & Q(placed_at__lt=job.placed_at or job.created_at)
         owner = "audio_file__owner_id"
         persons = (
@@ -124,7 +122,7 @@ class _Queue:
             .annotate(
                 placed=Count("pk", filter=has_it),
                 waiting=Count("pk", filter=waits),
-                sooner=Count("pk", filter=waits & sooner),
+                sooner=Count("pk", filter=waits & job.those_before),
                 begun=Count("pk", filter=Q(status=_Status.PROGRESSING)),
                 before=Count("pk", filter=placed_sooner),
                 length_ms=Sum("audio_file__duration_ms", default=0),

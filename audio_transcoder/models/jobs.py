@@ -39,6 +39,10 @@ class TranscodeJobQuerySet(models.QuerySet["TranscodeJob"]):
         due = self.unfinished().filter(engine_id="", next_step_at__lte=now)
         return due.filter(audio_file__examined_at__isnull=False)
 
+    def in_order(self) -> TranscodeJobQuerySet:
+        """In the order of their places: what got no answer goes behind the others."""
+        return self.order_by("next_step_at", "pk")
+
     def awaiting_facts(self) -> TranscodeJobQuerySet:
         """Jobs that are over and whose engine still finds something out."""
         told = (TranscodeJob.Status.COMPLETE, TranscodeJob.Status.ERROR)
@@ -165,6 +169,12 @@ class TranscodeJob(models.Model):
     def clip(self) -> Clip | None:
         """The part of the sound that is wanted, None for all of it."""
         return variants.clip(self.clip_start_ms, self.clip_end_ms)
+
+    @property
+    def those_before(self) -> Q:
+        """Which jobs come before it, ``in_order()``."""
+        at_once = Q(next_step_at=self.next_step_at, pk__lt=self.pk)
+        return Q(next_step_at__lt=self.next_step_at) | at_once
 
     @property
     def order(self) -> Order:
