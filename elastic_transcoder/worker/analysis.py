@@ -179,16 +179,13 @@ class Analysis:
         self, first: Input, unlike: Sequence[_Unlike], limits: conversion.Limits
     ) -> conversion.Outcome:
         """Decode the source once more, for its loudness, and of the results the windows."""
-        argv = [
-            ffmpeg.binary(), "-hide_banner", "-nostdin", "-loglevel", "level+info", "-nostats",
-            "-y", "-stats_period", "0.5", "-progress", "pipe:1",
-            *command.reading(first.sound.codec), "-vn", "-sn", "-dn", "-i", f"file:{first.path}",
-        ]  # fmt: skip
+        argv = [ffmpeg.binary(), "-y", *command.beginning("info")]
+        argv += command.source(first.path, first.sound.codec)
         pieces = [(one, window) for one in unlike for window in one.windows]
         for one, window in pieces:
             argv += ["-ss", f"{window.start_ms}ms", "-t", f"{window.length_ms}ms"]
-            argv += [*command.reading(""), "-vn", "-sn", "-dn", "-i", f"file:{one.recipe.path}"]
-        argv += ["-map", "0:a:0", "-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-"]
+            argv += command.source(one.recipe.path, "")
+        argv += command.listening()
         if unlike or not self._has_all_peaks:
             argv += ["-map", "0:a:0", *_as_mono(), MONO]
         for number, (one, window) in enumerate(pieces, start=1):

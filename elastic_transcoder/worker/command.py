@@ -60,15 +60,10 @@ def arguments(
     the log (stderr) tells how many samples were decoded of each source. ``further`` are the
     arguments of outputs that come after all others.
     """
-    argv = [
-        "-hide_banner", "-nostdin", "-loglevel", "level+verbose", "-nostats",
-        "-stats_period", "0.5", "-progress", "pipe:1",
-    ]  # fmt: skip
+    argv = beginning("verbose")
     for path, sound in sources:
         # Two hundred inputs, each with every decoder's name, are more than a command line takes.
-        argv += reading(sound.codec)
-        argv += ["-max_pixels", str(kinds.MAX_PIXELS)]
-        argv += ["-vn", "-sn", "-dn", "-i", f"file:{path}"]
+        argv += source(path, sound.codec)
     argv += ["-protocol_whitelist", "file", "-f", "ffmetadata", "-i", f"file:{tags}"]
     pictures = list(dict.fromkeys(path for recipe in recipes for path in recipe.pictures))
     for path in pictures:
@@ -92,6 +87,26 @@ def arguments(
         argv += ["-c:a", f"pcm_{sample_format}le", "-f", "hash", "-hash", "sha256"]
         argv.append(f"file:{path}")
     return [*argv, *further]
+
+
+def beginning(level: str) -> list[str]:
+    """Return the options of every run: its log is of this level, its progress goes to stdout."""
+    return [
+        "-hide_banner", "-nostdin", "-loglevel", f"level+{level}", "-nostats",
+        "-stats_period", "0.5", "-progress", "pipe:1",
+    ]  # fmt: skip
+
+
+def source(path: Path, codec: str) -> list[str]:
+    """Return the input that is the sound of a file; nothing else of it is decoded."""
+    pixels = ["-max_pixels", str(kinds.MAX_PIXELS)]
+    return [*reading(codec), *pixels, "-vn", "-sn", "-dn", "-i", f"file:{path}"]
+
+
+def listening(filters: Sequence[str] = ()) -> list[str]:
+    """Return the output that measures the first input as these filters leave it, and no more."""
+    chain = ",".join([*filters, "ebur128=peak=true:framelog=quiet"])
+    return ["-map", "0:a:0", "-af", chain, "-f", "null", "-"]
 
 
 def reading(codec: str) -> list[str]:

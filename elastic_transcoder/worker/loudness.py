@@ -14,7 +14,6 @@ from elastic_transcoder.worker import command, conversion, failures, ffmpeg
 from elastic_transcoder.worker.clips import Clip
 from elastic_transcoder.worker.command import Recipe
 from elastic_transcoder.worker.failures import Failure
-from sound import kinds
 from sound.probe import Sound
 
 # LUFS: what is no louder is below the gate of EBU R128.
@@ -82,9 +81,8 @@ def _arguments(source: tuple[Path, Sound], recipe: Recipe) -> list[str]:
     layout = {1: "mono", 2: "stereo"}.get(recipe.encoding.channels)
     mixed = [f"aformat=channel_layouts={layout}"] if layout else []
     return [
-        ffmpeg.binary(), "-hide_banner", "-nostdin", "-loglevel", "level+info", "-nostats",
-        "-stats_period", "0.5", "-progress", "pipe:1", *command.reading(sound.codec),
-        "-max_pixels", str(kinds.MAX_PIXELS), "-vn", "-sn", "-dn", "-i", f"file:{path}",
-        "-map", "0:a:0", "-af", ",".join([*filters, *mixed, "ebur128=peak=true:framelog=quiet"]),
-        "-f", "null", "-",
-    ]  # fmt: skip
+        ffmpeg.binary(),
+        *command.beginning("info"),
+        *command.source(path, sound.codec),
+        *command.listening([*filters, *mixed]),
+    ]
