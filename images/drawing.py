@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import sandbox
 from images.sizes import Size
-from sound import sandbox
 
 _PROGRAM = Path(__file__).resolve().parent / "painter"
 
@@ -57,7 +57,7 @@ def draw(source: Path, size: Size, *, timeout_s: float) -> Picture:
 
     JPEG, PNG, WebP, GIF and BMP are taken, whatever the file is called; of moving ones the first
     picture. What is transparent becomes white in a JPEG. ``source`` is read by a child behind
-    ``sound.sandbox`` that sees no other file. Raises Refused, and Cannot when nobody could draw
+    ``sandbox`` that sees no other file. Raises Refused, and Cannot when nobody could draw
     within ``timeout_s`` seconds, waiting for others included.
     """
     deadline = time.monotonic() + timeout_s
@@ -76,7 +76,7 @@ def _drawn(source: Path, size: Size, deadline: float) -> Picture:
         memory_bytes=MEMORY_BYTES,
         cpu_s=max(1.0, deadline - time.monotonic()) + 1,
         file_bytes=0,
-        readable=[source, _PROGRAM, *_python()],
+        readable=[source, _PROGRAM, *sandbox.python()],
         nice=0,
         stderr=subprocess.DEVNULL,
     )
@@ -139,7 +139,3 @@ def _picture(said: bytes, size: Size) -> Picture:
     if len(data) != answer.get("bytes"):
         raise Refused("damaged", "the painter died of it")
     return Picture(data, width, height, size.media_type)
-
-
-def _python() -> list[Path]:
-    return [Path(prefix) for prefix in dict.fromkeys([sys.prefix, sys.base_prefix])]

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sound import sandbox
+import sandbox
 
 _PROGRAM = Path(__file__).resolve().parent / "examiner"
 # PyAV's libraries alone take more than 300 MB of address space, and next to no memory.
@@ -57,7 +57,7 @@ class Examiner:
             memory_bytes=MEMORY_BYTES,
             cpu_s=cpu_s,
             file_bytes=0,
-            readable=[*readable, _PROGRAM, *_python()],
+            readable=[*readable, _PROGRAM, *sandbox.python()],
             nice=nice,
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -162,7 +162,3 @@ class Examiner:
         except subprocess.TimeoutExpired:
             return "it stopped answering"
         return f"it ended with signal {-code}" if code < 0 else f"it ended with status {code}"
-
-
-def _python() -> list[Path]:
-    return [Path(prefix) for prefix in dict.fromkeys([sys.prefix, sys.base_prefix])]

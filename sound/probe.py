@@ -71,7 +71,7 @@ def probe(path: Path, *, examiner: Examiner | None = None, with_picture: bool = 
     ``with_picture``: and its front cover, if that has no more than PICTURE_BYTES.
     ``examiner`` is one started early that may read ``path``; without it a fresh one is used.
     Raises NotSound, and ExaminerNotStarted when this machine cannot look now. Looking takes at
-    most TIME_LIMIT_S seconds and happens behind ``sound.sandbox``; sound longer than
+    most TIME_LIMIT_S seconds and happens behind ``sandbox``; sound longer than
     ``settings.MAX_DURATION_S`` is ``too_long``.
     """
     _refuse_by_size(path)

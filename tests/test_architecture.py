@@ -11,21 +11,20 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {
     "audio_transcoder": {"transcode_messages", "sns", "buckets", "steps", "sound", "images"},
-    "elastic_transcoder": {"sns", "buckets", "steps", "sound"},
+    "elastic_transcoder": {"sns", "buckets", "steps", "sound", "sandbox"},
     "transcode_messages": set(),
     "sns": set(),
     "buckets": set(),
     "steps": set(),
-    "sound": set(),
-    "images": set(),
+    "sandbox": set(),
+    "sound": {"sandbox"},
+    "images": {"sandbox"},
     "deploy": set(),
 }
 # The web app calls the transcoder like any other client would, and may show who needs which right.
-# Pictures are as dangerous as sounds, and one fence stands around the readers of both.
 DOORS = {
     ("audio_transcoder", "elastic_transcoder.client"),
     ("audio_transcoder", "deploy.aws.permissions"),
-    ("images", "sound.sandbox"),
 }
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sound import sandbox
+import sandbox
 
 LOG_BYTES = 256 * 1024  # of the end, where the numbers are
 KEPT_LOG_BYTES = 2048  # of what people may see

@@ -14,8 +14,8 @@ from pathlib import Path
 import imageio_ffmpeg
 from django.conf import settings
 
+import sandbox
 from elastic_transcoder.worker.encoding import CONTAINERS
-from sound import sandbox
 
 OLDEST_VERSION = 5
 # What a job may ask for; the worker does not start without.

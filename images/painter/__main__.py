@@ -1,6 +1,6 @@
 """Draws one picture anew: ``python -I painter FILE ORDER``, with the order as JSON.
 
-Runs behind ``sound.sandbox``: its files come from strangers. Says "ready", then one line of JSON:
+Runs behind ``sandbox``: its files come from strangers. Says "ready", then one line of JSON:
 ``width``, ``height`` and ``bytes`` of what follows, or ``reason`` and ``detail``.
 """
 

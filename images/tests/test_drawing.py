@@ -7,9 +7,9 @@ import zlib
 import pytest
 from PIL import Image, ImageCms, ImageDraw
 
+import sandbox
 from images import Box, Cannot, Refused, Size, draw, drawing
 from images.tests.conftest import PATIENCE_S, drawn
-from sound import sandbox
 
 RED, GREEN, BLUE = (220, 20, 20), (20, 180, 20), (20, 20, 220)
 

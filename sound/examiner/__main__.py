@@ -1,6 +1,6 @@
 """Answers questions about sound files: one JSON line in, one JSON line out.
 
-Runs behind ``sound.sandbox``, by ``python -I FOLDER``: its files come from strangers. Importing
+Runs behind ``sandbox``, by ``python -I FOLDER``: its files come from strangers. Importing
 takes longer than most answers, so it says "ready" first and whoever needs it soon starts it early.
 """
 

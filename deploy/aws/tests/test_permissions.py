@@ -40,6 +40,7 @@ ROOMS = (
     "buckets",
     "deploy",
     "images",
+    "sandbox",
     "sns",
     "sound",
     "steps",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sound import sandbox
+import sandbox
 
 LIMITS = {"memory_bytes": 1 << 30, "cpu_s": 10, "file_bytes": 1 << 20}
 
@@ -138,7 +138,7 @@ def test_k2_a_fenced_program_dies_with_its_parent(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         "from pathlib import Path\n"
-        "from sound import sandbox\n"
+        "import sandbox\n"
         f"p = sandbox.start(['sleep', '60'], folder=Path({str(tmp_path)!r}), "
         "memory_bytes=1 << 30, cpu_s=9, file_bytes=0)\n"
         "print(p.pid, flush=True)\n"

@@ -1,9 +1,9 @@
-"""A fence around programs that read what strangers sent: FFmpeg and our own examiner.
+"""A fence around programs that read what strangers sent: FFmpeg, our examiner and our painter.
 
 A program behind it sees no network, writes only into its own folder, reads only the system's
 libraries and what it was given, starts no further process, keeps to its memory, processor time
-and file size, and dies with the thread that started it. Where the kernel
-lacks one of the fences the others still stand; ``capabilities()`` says which do.
+and file size, and dies with the thread that started it. Where the kernel lacks one of the fences
+the others still stand; ``capabilities()`` says which do.
 """
 
 from __future__ import annotations
@@ -60,6 +60,11 @@ def command(
         str(Path(program).absolute()),
         *argv[1:],
     ]
+
+
+def python() -> list[Path]:
+    """Return what a fenced Python has to read: its own folders."""
+    return [Path(prefix) for prefix in dict.fromkeys([sys.prefix, sys.base_prefix])]
 
 
 def environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Starts one program that may touch nothing but what it was given; ``sound.sandbox`` calls it.
+"""Starts one program that may touch nothing but what it was given; ``sandbox`` calls it.
 
 A program of its own, run by ``python -I -S``, because limits, namespaces and rule sets belong to
 the process that sets them: they must stand before the limited program is loaded, and setting them
