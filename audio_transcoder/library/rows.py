@@ -15,9 +15,9 @@ from django.urls import reverse
 from django.utils.safestring import mark_safe
 
 from audio_transcoder import covers, variants
+from audio_transcoder.figures import clock
 from audio_transcoder.formats import FORMATS
 from audio_transcoder.models import AudioFile, Rendition, TranscodeJob
-from audio_transcoder.templatetags.audio_display import clock
 
 # Pixels of the side of a cover in a row; screens of phones show two for each.
 COVER = covers.square(2 * 48)
