@@ -161,6 +161,8 @@ def _made(sound: dict[str, Any]) -> str:
         found.append(_("every sample is the source's"))
     if "Correlation" in sound:
         found.append(_("correlation with the source %s") % words.number(sound["Correlation"], 4))
+    if "LoudnessLufs" in sound:
+        found.append(_measured(sound["LoudnessLufs"], "LUFS"))
     if sound.get("LostTags"):
         found.append(_("tags lost: %s") % ", ".join(sound["LostTags"]))
     return "; ".join(found)

@@ -13,6 +13,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from elastic_transcoder.models import Job, JobOutput
@@ -65,15 +66,29 @@ def sound_of(recipe: Recipe, facts: Measured, tags: Mapping[str, str]) -> dict[s
 
 
 @dataclass(frozen=True)
-class _Unlike:
-    """A result that is not the source sample for sample, here still."""
+class _Kept:
+    """A result whose sound is not all of the source's, sample for sample; here still."""
 
     output: JobOutput
     recipe: Recipe
 
     @property
+    def is_compared(self) -> bool:
+        """Whether it is to be held against the source: what has a hash is as it should be."""
+        return self.recipe.sound_hash is None
+
+    @property
     def windows(self) -> list[Window]:
         return likeness.windows(self.output.duration_ms or 0)
+
+    @property
+    def like(self) -> tuple[object, ...]:
+        """What lossless results have in common that hold the same samples."""
+        recipe, sound = self.recipe, self.output.sound or {}
+        if "BitDepth" not in sound:
+            return (self.output.number,)
+        shape = sound["SampleRateHz"], sound["Channels"], sound["BitDepth"]
+        return (recipe.clips, recipe.gain_db, *shape)
 
 
 class Analysis:
@@ -87,7 +102,7 @@ class Analysis:
         self.asked = self._job.awaits_analysis
         self._cover_key, self._is_good = "", True
         self._has_all_peaks = False
-        self._unlike: list[_Unlike] = []
+        self._kept: list[_Kept] = []
 
     # --- While the job is made ------------------------------------------------------------------
 
@@ -101,14 +116,11 @@ class Analysis:
 
     def keep(self, output: JobOutput, recipe: Recipe) -> bool:
         """Return whether a published result's file is still needed here."""
-        is_needed = (
-            self.asked
-            and recipe.sound_hash is None
-            and len(recipe.clips) == 1
-            and output.status == Job.Status.COMPLETE
-        )
+        if not self.asked or len(recipe.clips) > 1 or output.status != Job.Status.COMPLETE:
+            return False
+        is_needed = not (output.sound or {}).get("IsFaithful")
         if is_needed:
-            self._unlike.append(_Unlike(output, recipe))
+            self._kept.append(_Kept(output, recipe))
         return is_needed
 
     def put_cover(self, first: Input, publisher: Publisher) -> None:
@@ -155,16 +167,12 @@ class Analysis:
     def _found(self, inputs: Sequence[Input], limits: conversion.Limits) -> dict[str, Any]:
         first = inputs[0]
         found = _facts(first.sound) | {"CoverKey": self._cover_key}
-        unlike = self._unlike if len(inputs) == 1 else []
+        unlike = [one for one in self._kept if one.is_compared]
         outcome = self._listen(first, unlike, limits)
         # Of a damaged file FFmpeg says "failed" in the end, and did all that can be done.
         is_over = outcome.ended in ("done", "failed") and outcome.loudness is not None
-        if outcome.loudness is not None:
-            lufs, dbtp = outcome.loudness
-            # Silence has no peak that JSON could tell.
-            found |= _given(
-                {"LoudnessLufs": lufs, "TruePeakDbtp": dbtp if math.isfinite(dbtp) else None}
-            )
+        measured = _measured(outcome)
+        found |= measured
         points = waveform.read(self._out / PEAKS) if self._has_all_peaks else b""
         if not points and (self._out / MONO).exists():
             points = waveform.of_samples(self._out / MONO)
@@ -172,15 +180,16 @@ class Analysis:
             found["Waveform"] = base64.b64encode(points).decode()
         if is_over:
             self._compare(unlike)
+            self._pass_on(measured)
+            self._measure(limits)
         is_good = self._is_good and is_over and points
         return found | {"Status": "Complete" if is_good else "Error"}
 
     def _listen(
-        self, first: Input, unlike: Sequence[_Unlike], limits: conversion.Limits
+        self, first: Input, unlike: Sequence[_Kept], limits: conversion.Limits
     ) -> conversion.Outcome:
         """Decode the source once more, for its loudness, and of the results the windows."""
-        argv = [ffmpeg.binary(), "-y", *command.beginning("info")]
-        argv += command.source(first.path, first.sound.codec)
+        argv = _hearing(first.path, first.sound.codec)
         pieces = [(one, window) for one in unlike for window in one.windows]
         for one, window in pieces:
             argv += ["-ss", f"{window.start_ms}ms", "-t", f"{window.length_ms}ms"]
@@ -190,6 +199,9 @@ class Analysis:
             argv += ["-map", "0:a:0", *_as_mono(), MONO]
         for number, (one, window) in enumerate(pieces, start=1):
             argv += ["-map", f"{number}:a:0", *_as_mono(), _piece(one, window)]
+        return self._run(argv, limits)
+
+    def _run(self, argv: list[str], limits: conversion.Limits) -> conversion.Outcome:
         return conversion.convert(
             argv,
             folder=self._out,
@@ -200,7 +212,30 @@ class Analysis:
             ),
         )
 
-    def _compare(self, unlike: Sequence[_Unlike]) -> None:
+    def _pass_on(self, measured: Mapping[str, float]) -> None:
+        """Write the source's loudness to the results that are the source sample for sample."""
+        for output in self._job.outputs.filter(status=Job.Status.COMPLETE):
+            if output.sound and output.sound.get("IsFaithful"):
+                self._in_hand.claim.update_output(output, sound=output.sound | measured)
+
+    def _measure(self, limits: conversion.Limits) -> None:
+        """Listen to the other results, once to those that hold the same samples.
+
+        One that cannot be heard to its end has no loudness then, and spoils nothing.
+        """
+        heard: dict[tuple[object, ...], dict[str, float]] = {}
+        for one in self._kept:
+            if one.like not in heard:
+                try:
+                    argv = [*_hearing(one.recipe.path), *command.listening()]
+                    outcome = self._run(argv, limits)
+                except Stopped:
+                    return  # what was found so far is not to be lost
+                heard[one.like] = _measured(outcome) if outcome.ended == "done" else {}
+            sound = (one.output.sound or {}) | heard[one.like]
+            self._in_hand.claim.update_output(one.output, sound=sound)
+
+    def _compare(self, unlike: Sequence[_Kept]) -> None:
         for one in unlike:
             start_ms = one.recipe.clips[0].start_ms
             pairs = []
@@ -231,9 +266,22 @@ def _given(members: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
+def _hearing(path: Path, codec: str = "") -> list[str]:
+    return [ffmpeg.binary(), "-y", *command.beginning("info"), *command.source(path, codec)]
+
+
+def _measured(outcome: conversion.Outcome) -> dict[str, float]:
+    """Return the members that tell a loudness; none where FFmpeg did not measure any."""
+    if outcome.loudness is None:
+        return {}
+    lufs, dbtp = outcome.loudness
+    # Silence has no peak that JSON could tell.
+    return _given({"LoudnessLufs": lufs, "TruePeakDbtp": dbtp if math.isfinite(dbtp) else None})
+
+
 def _as_mono() -> list[str]:
     return ["-ac", "1", "-ar", str(likeness.RATE_HZ), "-map_metadata", "-1", "-f", "s16le"]
 
 
-def _piece(one: _Unlike, window: Window) -> str:
+def _piece(one: _Kept, window: Window) -> str:
     return f"window-{one.output.number}-{window.start_ms}"

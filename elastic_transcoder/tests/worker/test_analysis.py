@@ -18,6 +18,7 @@ from elastic_transcoder.api import answers
 from elastic_transcoder.models import Job
 from elastic_transcoder.tests.conftest import FLAC, MP3, MP4, WAV, run_ffmpeg
 from elastic_transcoder.worker import analysis, claims, conversion, ffmpeg, likeness, waveform
+from elastic_transcoder.worker.hold import Stopped
 
 KEEP = {"SampleRate": "auto", "Channels": "auto"}
 FLAC_KEEP = {"Container": "flac", "Audio": {"Codec": "flac"} | KEEP}
@@ -209,6 +210,62 @@ def test_f28_only_the_same_samples_are_called_faithful(submit, music, transcode,
     assert (wav["Codec"], wav["BitDepth"], wav["BitRateKbps"]) == ("pcm_s16le", 16, 1411)
     assert (mp4["Codec"], mp4["SampleRateHz"], mp4["Channels"]) == ("aac", 44100, 2)
     assert "BitDepth" not in mp4
+
+
+def test_the_loudness_of_results_is_the_sources_or_measured_once_for_equal_samples(
+    submit, music, transcode, monkeypatch
+):
+    heard = []
+    run = analysis.Analysis._run
+
+    def count(self, argv, limits):
+        heard.append(next(part for part in argv if part.startswith("file:")).rpartition("/")[2])
+        return run(self, argv, limits)
+
+    monkeypatch.setattr(analysis.Analysis, "_run", count)
+    mono = [{"Container": name, "Audio": {"Codec": codec, "SampleRate": "auto", "Channels": "1"}}
+            for name, codec in (("wav", "pcm"), ("flac", "flac"))]  # fmt: skip
+    job = submit(music("a.flac", *OF_16_BITS), WAV, MP4, *mono, FLAC, analysis_asked={})
+    job.outputs.filter(number=5).update(options={"LoudnessTarget": "-30"})
+    job = transcode(job)
+    wav, mp4, *both, softer = [(one["LoudnessLufs"], one["TruePeakDbtp"]) for one in sounds_of(job)]
+    assert wav == (job.analysis["LoudnessLufs"], job.analysis["TruePeakDbtp"])
+    assert mp4[0] == pytest.approx(wav[0], abs=0.5)
+    assert both[0] == both[1]
+    assert both[0] != wav
+    assert softer[0] == pytest.approx(-30, abs=0.1)
+    assert heard[1:] == ["result-2", "result-3", "result-5"]  # the first is the source
+
+
+def test_a_part_has_the_loudness_of_that_part(submit, music, transcode):
+    job = submit(music("a.flac", "-af", "volume='if(lt(t,6),1,0.1)':eval=frame", *OF_16_BITS),
+                 FLAC, analysis_asked={})  # fmt: skip
+    clip = {"TimeSpan": {"StartTime": "6.5", "Duration": "5"}}
+    job.outputs.update(options={"Composition": [clip]})
+    job = transcode(job)
+    part = sounds_of(job)[0]
+    assert part["SampleHash"]
+    assert part["LoudnessLufs"] < job.analysis["LoudnessLufs"] - 10
+
+
+def test_a_worker_that_is_to_stop_keeps_what_it_found_before_it_heard_the_results(
+    submit, music, transcode, monkeypatch
+):
+    listen = analysis.Analysis._listen
+
+    def stop_then(self, *arguments):
+        outcome = listen(self, *arguments)
+        monkeypatch.setattr(conversion, "convert", stopped)
+        return outcome
+
+    def stopped(*arguments, **options):
+        raise Stopped
+
+    monkeypatch.setattr(analysis.Analysis, "_listen", stop_then)
+    job = transcode(submit(music("a.mp3"), MP3, analysis_asked={}))
+    assert job.analysis["Status"] == "Complete"
+    assert "LoudnessLufs" in job.analysis
+    assert "LoudnessLufs" not in sounds_of(job)[0]
 
 
 def test_f28_a_clip_and_another_rate_are_not_faithful(submit, music, transcode):
