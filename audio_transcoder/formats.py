@@ -53,7 +53,12 @@ class Format:
     about_kbps: int  # kbit/s of most music, for estimates of size
     is_lossless: bool = False
     holds_cover: bool = True  # whether its container takes a picture
-    bitrates_kbps: tuple[int, ...] = ()  # what people may choose; every engine makes these
+    bitrates_kbps: tuple[int, ...] = ()  # what people choose from; any of LEAST to MOST will do
+    steps_kbps: tuple[int, ...] = ()  # the only ones that its codec has; empty: any
+
+    def nearest_kbps(self, kbps: int) -> int:
+        """Return the bit rate that a result gets for which ``kbps`` was asked."""
+        return min(self.steps_kbps, key=lambda step: abs(step - kbps), default=kbps)
 
 
 def _file(container: Mapping[str, Any], audio: Mapping[str, Any]) -> MediaConvertGroup:
@@ -94,6 +99,9 @@ _MP4 = {
     },
 }
 
+# Bit rates that every engine makes. Source: AudioParameters.BitRate, API 2012-09-25.
+LEAST_KBPS, MOST_KBPS = 64, 320
+
 FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
@@ -107,7 +115,8 @@ FORMATS: dict[str, Format] = {
                bitrates_kbps=(96, 128, 160, 192, 256, 320)),
         Format("mp3", "MP3", "mp3", "audio/mpeg", _("192 kbit/s, for old players"),
                "1351620000001-300020", _file(_RAW, _MP3), 192,
-               bitrates_kbps=(64, 96, 128, 160, 192, 256, 320)),
+               bitrates_kbps=(64, 96, 128, 160, 192, 256, 320),
+               steps_kbps=(64, 80, 96, 112, 128, 160, 192, 224, 256, 320)),
     )
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from audio_transcoder.engines.base import Clip
@@ -17,8 +18,11 @@ from audio_transcoder.engines.base import Clip
 # What a clip may not be longer than, by the API: a millisecond less than a day.
 LATEST_MS = 86_399_999
 SHORTEST_MS = 100
+# What a loudness may be, in LUFS: LoudnessTarget, of our own server.
+SOFTEST_LUFS, LOUDEST_LUFS = -70, -5
 _CODE = re.compile(
-    r"(?:clip-(?P<start>\d+)-(?P<end>\d*))? ?(?:lufs(?P<lufs>-\d+))? ?(?:kbps-(?P<kbps>\d+))?"
+    r"(?:clip-(?P<start>\d+)-(?P<end>\d*))? ?(?:lufs(?P<lufs>-\d+(?:\.\d)?))?"
+    r" ?(?:kbps-(?P<kbps>\d+))?"
 )
 MINUS = "\N{MINUS SIGN}"
 
@@ -29,7 +33,7 @@ class Options:
 
     clip_start_ms: int | None = None
     clip_end_ms: int | None = None  # None with a start: the end of the sound
-    target_lufs: int | None = None
+    target_lufs: float | None = None  # to a tenth
     bitrates: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -43,7 +47,7 @@ class Options:
             end = "" if self.clip_end_ms is None else self.clip_end_ms
             parts.append(f"clip-{self.clip_start_ms or 0}-{end}")
         if self.target_lufs is not None:
-            parts.append(f"lufs{self.target_lufs}")
+            parts.append(f"lufs{self.target_lufs:g}")
         if format_name in self.bitrates:
             parts.append(f"kbps-{self.bitrates[format_name]}")
         return " ".join(parts)
@@ -99,7 +103,7 @@ def _words(variant: str) -> list[str]:
         else:
             words.append(_("from {start}").format(start=start))
     if found["lufs"]:
-        words.append(f"{found['lufs']} LUFS".replace("-", MINUS))
+        words.append(f"{number_format(found['lufs'])} LUFS".replace("-", MINUS))
     if found["kbps"]:
         words.append(f"{found['kbps']} kbit/s")
     return words

@@ -81,7 +81,7 @@ class Order:
     source: Source
     outputs: Sequence[Wanted] = ()
     clip: Clip | None = None
-    target_lufs: int | None = None  # how loud results shall be, EBU R128; None: as the source is
+    target_lufs: float | None = None  # how loud results shall be, EBU R128; None: as the source is
     # Tags, by FFmpeg's names, that take the place of the source's; "" takes one away.
     tags: Mapping[str, str] = field(default_factory=dict)
     # The picture that results carry instead of the source's: its key, "" for none; None: as it is.
@@ -109,6 +109,8 @@ class OutputSound:
     is_faithful: bool | None = None
     sample_hash: str = ""
     correlation: float | None = None  # with the source, 0 to 1, where it is not the same
+    loudness_lufs: float | None = None  # integrated, EBU R128
+    true_peak_dbtp: float | None = None
     lost_tags: Sequence[str] = ()  # names of tags that the container cannot hold
     has_cover: bool | None = None
 

@@ -32,6 +32,9 @@ from elastic_transcoder.client import client
 # UserMetadata member that carries our own id through the engine and back.
 OUR_ID = "transcode_job"
 
+# What its StatusDetail says of a result that has lost the cover; our own transcoder's words.
+COVER_LEFT_OUT = "Artwork of the input was left out."
+
 # Error code of an output (the number its StatusDetail begins with) -> our reason code.
 REASON_OF_CODE = {
     3001: "lost",
@@ -283,7 +286,7 @@ def _output(wanted: Wanted, preset_id: str, order: Order) -> dict[str, Any]:
     """Return ``wanted`` as the API has it, with the cover where its container takes one."""
     output: dict[str, Any] = {"Key": wanted.key, "PresetId": preset_id}
     if order.target_lufs is not None:
-        output["LoudnessTarget"] = str(order.target_lufs)  # our own server's extra member
+        output["LoudnessTarget"] = f"{order.target_lufs:g}"  # our own server's extra member
     cover_key = order.cover_key
     if cover_key is not None and wanted.format.holds_cover:
         artwork = [{"InputKey": cover_key, **COVER}] if cover_key else []
@@ -379,6 +382,8 @@ def _output_sound(found: dict[str, Any] | None) -> OutputSound | None:
         is_faithful=found.get("IsFaithful"),
         sample_hash=found.get("SampleHash", ""),
         correlation=found.get("Correlation"),
+        loudness_lufs=found.get("LoudnessLufs"),
+        true_peak_dbtp=found.get("TruePeakDbtp"),
         lost_tags=tuple(found.get("LostTags", ())),
         has_cover=found.get("HasCover"),
     )

@@ -42,7 +42,7 @@ def _newest(renditions: Iterable[Rendition]) -> list[Rendition]:
 
 def _by_options(renditions: Iterable[Rendition]) -> list[tuple[Options, list[str]]]:
     """Return what orders them again: the options of a job, and its formats."""
-    jobs: dict[tuple[int | None, ...], list[dict[str, Rendition]]] = {}
+    jobs: dict[tuple[float | None, ...], list[dict[str, Rendition]]] = {}
     for one in renditions:
         job = one.job
         alike = jobs.setdefault((job.clip_start_ms, job.clip_end_ms, job.target_lufs), [{}])
@@ -162,6 +162,8 @@ class AudioFile(models.Model):
     is_cover_chosen = models.BooleanField(default=False)
     label_changed_at = models.DateTimeField(null=True, blank=True)  # by the owner
     created_at = models.DateTimeField(default=timezone.now)
+    # When the owner had the original back for the first time.
+    downloaded_at = models.DateTimeField(null=True, blank=True)
     # When somebody looked whether it is sound. None: it came past the web process, and its jobs
     # wait until the step "examine" has looked, next at ``examine_at``.
     examined_at = models.DateTimeField(default=timezone.now, null=True, blank=True)

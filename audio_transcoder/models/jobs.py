@@ -115,7 +115,7 @@ class TranscodeJob(models.Model):
     clip_start_ms = models.PositiveBigIntegerField(null=True, blank=True)
     clip_end_ms = models.PositiveBigIntegerField(null=True, blank=True)
     # How loud the results shall be, EBU R128; empty: as loud as the source.
-    target_lufs = models.SmallIntegerField(null=True, blank=True)
+    target_lufs = models.FloatField(null=True, blank=True)
     place_attempts = models.PositiveIntegerField(default=0)
     # Since when the engine has been asked without an answer, for a place or for news.
     asked_since = models.DateTimeField(null=True, blank=True)
@@ -475,6 +475,8 @@ class Rendition(models.Model):
     is_faithful = models.BooleanField(null=True, blank=True)
     sample_hash = models.CharField(max_length=64, blank=True)  # of the decoded sound
     correlation = models.FloatField(null=True, blank=True)  # with the source, where not faithful
+    loudness_lufs = models.FloatField(null=True, blank=True)  # integrated, EBU R128
+    true_peak_dbtp = models.FloatField(null=True, blank=True)
     lost_tags = models.CharField(max_length=200, blank=True)  # names, with commas between
     has_cover = models.BooleanField(null=True, blank=True)
     ready_at = models.DateTimeField(null=True, blank=True)
@@ -537,7 +539,8 @@ class Rendition(models.Model):
     @property
     def html_id(self) -> str:
         """What tells it from the other results on the page of its file."""
-        return f"{self.format_name} {self.variant}".strip().replace(" ", "-")
+        words = f"{self.format_name} {self.variant}".strip()
+        return words.replace(" ", "-").replace(".", "_")
 
     @property
     def has_older_label(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
+from django.utils import translation
 
 from audio_transcoder import variants
 from audio_transcoder.engines.base import Clip
@@ -66,6 +67,32 @@ def test_one_file_has_no_endless_results(signed_in, audio_file, monkeypatch):
     assert TranscodeJob.objects.count() == 4
 
 
+def test_any_loudness_and_bit_rate_within_the_range_can_be_written(signed_in, audio_file):
+    for loudness, words in (("-18,5", "18.5"), ("−31.0", "31"), ("-70", "70")):  # noqa: RUF001
+        other = {"loudness": "other", "loudness_other": loudness}
+        assert order(signed_in, audio_file, formats=["flac"], **other).status_code == 302
+        assert Rendition.objects.last().label == f"FLAC ({variants.MINUS}{words} LUFS)"
+        assert "." not in Rendition.objects.last().html_id
+    assert TranscodeJob.objects.last().order.target_lufs == -18.5
+    rates = {f"bitrate_{name}": "other" for name in ("mp3", "mp4")}
+    rates |= {"bitrate_mp3_other": "130", "bitrate_mp4_other": "130"}
+    assert order(signed_in, audio_file, formats=["mp3", "mp4"], **rates).status_code == 302
+    wanted = TranscodeJob.objects.first().renditions.values_list("format_name", "variant")
+    # MP3 has no 130 kbit/s.
+    assert dict(wanted) == {"mp3": "kbps-128", "mp4": "kbps-130"}
+
+
+def test_what_is_written_behind_another_choice_counts_for_nothing(signed_in, audio_file):
+    left = {"loudness": "-16", "loudness_other": "x", "bitrate_mp3_other": "9999"}
+    assert order(signed_in, audio_file, **left).status_code == 302
+    assert Rendition.objects.get().variant == "lufs-16"
+
+
+def test_a_loudness_is_written_as_the_language_has_it():
+    with translation.override("pl"):
+        assert variants.label("MP3", "lufs-16.5") == f"MP3 ({variants.MINUS}16,5 LUFS)"
+
+
 def test_a_bit_rate_is_only_of_the_format_that_was_chosen(signed_in, audio_file):
     order(signed_in, audio_file, formats=["flac"], bitrate_mp3="128")
     assert Rendition.objects.get().variant == ""
@@ -98,6 +125,18 @@ def test_the_whole_sound_is_no_part(signed_in, audio_file):
         {"bitrate_mp3": "129"},
         {"bitrate_mp3": "1e9"},
         {"bitrate_mp4": "-96"},
+        {"loudness": "other", "loudness_other": ""},
+        {"loudness": "other", "loudness_other": "-70.1"},
+        {"loudness": "other", "loudness_other": "-4,9"},
+        {"loudness": "other", "loudness_other": "16"},
+        {"loudness": "other", "loudness_other": "-1e1"},
+        {"loudness": "other", "loudness_other": "-16.55"},
+        {"loudness": "other", "loudness_other": "-٣"},
+        {"bitrate_mp3": "other", "bitrate_mp3_other": ""},
+        {"bitrate_mp3": "other", "bitrate_mp3_other": "63"},
+        {"bitrate_mp3": "other", "bitrate_mp3_other": "128,5"},
+        {"bitrate_mp3": "other", "bitrate_mp3_other": "9" * 5000},
+        {"bitrate_mp4": "other", "bitrate_mp4_other": "nan"},
         {"formats": []},
         {"formats": ["ogg"]},
     ],

@@ -34,6 +34,9 @@ READABLE: dict[str, tuple[str, ...]] = {
 RIFF_LIMIT = 2**32 - 4096
 # Hours of a timecode go up to 24.
 CLIP_LIMIT_MS = 25 * 3600 * 1000
+# AacSettings.Bitrate takes these alone, of those that people may order; in kbit/s.
+_AAC_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 288, 320)
+_SOFTEST_LKFS = -59  # of AudioNormalizationSettings.TargetLkfs
 
 
 def request(order: Order, *, env: str, role: str, queue: str, bucket: str) -> dict[str, Any]:
@@ -122,10 +125,12 @@ def _with_bitrate(audio: Mapping[str, Any], bitrate_kbps: int | None) -> Mapping
     member = next((name for name in audio if "Bitrate" in (audio[name] or ())), None)
     if bitrate_kbps is None or member is None:
         return audio
+    if member == "AacSettings":
+        bitrate_kbps = min(_AAC_KBPS, key=lambda kbps: abs(kbps - bitrate_kbps))
     return {**audio, member: {**audio[member], "Bitrate": bitrate_kbps * 1000}}
 
 
-def _group(name: str, uri: str, wanted: Wanted, target_lufs: int | None) -> dict[str, Any]:
+def _group(name: str, uri: str, wanted: Wanted, target_lufs: float | None) -> dict[str, Any]:
     """Return an OutputGroup whose file, or whose playlist, is stored exactly at ``uri``."""
     group = wanted.format.mediaconvert
     stem, _dot, extension = uri.rpartition(".")
@@ -145,7 +150,7 @@ def _group(name: str, uri: str, wanted: Wanted, target_lufs: int | None) -> dict
                 described["AudioNormalizationSettings"] = {
                     "Algorithm": "ITU_BS_1770_3",
                     "AlgorithmControl": "CORRECT_AUDIO",
-                    "TargetLkfs": target_lufs,
+                    "TargetLkfs": max(target_lufs, _SOFTEST_LKFS),
                     "PeakCalculation": "TRUE_PEAK",
                     "TruePeakLimiterThreshold": -1.0,
                 }
