@@ -12,6 +12,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from audio_transcoder.engines.elastic import COVER_LEFT_OUT
 from audio_transcoder.figures import channel_word, clock, kilohertz
 from audio_transcoder.file_page.forecast import sound_ms
 from audio_transcoder.formats import SOURCES
@@ -53,6 +54,7 @@ class Comparison:
     correlation: str = ""
     carried: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    note: str = ""  # what else is otherwise than ordered, in the engine's words
 
 
 def table(audio_file: AudioFile) -> Table:
@@ -66,8 +68,8 @@ def table(audio_file: AudioFile) -> Table:
         (_("Channels"), [channel_word(one.channels) for one in sounds]),
         (_("Bit depth"), [bit_word(one.bits) for one in sounds]),
         (_("Bit rate"), [bitrate(one.bitrate_kbps) for one in sounds]),
-        (_("Loudness"), _of_original(lufs(audio_file.loudness_lufs), results)),
-        (_("True peak"), _of_original(dbtp(audio_file.true_peak_dbtp), results)),
+        (_("Loudness"), [lufs(one.loudness_lufs) for one in sounds]),
+        (_("True peak"), [dbtp(one.true_peak_dbtp) for one in sounds]),
         (_("Length"), [clock(one.duration_ms) for one in sounds]),
         (_("Size"), [_size(one.size_bytes) for one in sounds]),
     ]
@@ -84,9 +86,10 @@ def compare(rendition: Rendition) -> Comparison:
     is_known = bool(rendition.codec)
     carried = [label for name, label in tags.items() if name not in lost] if is_known else []
     lost = [tags.get(name, name) for name in lost]
+    is_left_out = COVER_LEFT_OUT in rendition.note
     if rendition.has_cover:
         carried.append(_("cover"))
-    elif rendition.has_cover is False and rendition.audio_file.cover:
+    elif is_left_out or (rendition.has_cover is False and rendition.audio_file.cover):
         lost.append(_("cover"))
     return Comparison(
         changes=list(_changes(rendition)),
@@ -94,6 +97,7 @@ def compare(rendition: Rendition) -> Comparison:
         correlation=percent(rendition.correlation),
         carried=carried,
         lost=lost,
+        note=" ".join(rendition.note.replace(COVER_LEFT_OUT, "").split()),
     )
 
 
@@ -164,10 +168,6 @@ def _container(sound: AudioFile | Rendition) -> str:
 
 def _size(size_bytes: int | None) -> str:
     return "" if size_bytes is None else filesizeformat(size_bytes)
-
-
-def _of_original(cell: str, results: list[Rendition]) -> list[str]:
-    return [cell, *("" for _result in results)]
 
 
 def _tags(audio_file: AudioFile) -> Iterator[tuple[str, str]]:

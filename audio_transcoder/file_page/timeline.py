@@ -30,6 +30,9 @@ def events(audio_file: AudioFile) -> list[Event]:
 
 
 def _later(audio_file: AudioFile) -> Iterator[Event]:
+    if audio_file.downloaded_at:
+        text = _("The original was downloaded for the first time")
+        yield Event(audio_file.downloaded_at, "download", text)
     for rendition in audio_file.renditions.all():
         label = rendition.label
         if rendition.ready_at:

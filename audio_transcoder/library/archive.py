@@ -57,7 +57,8 @@ class Entry:
     key: str
     path: str
     size_bytes: int | None
-    rendition: int | None = None  # its primary key; None: an original
+    model: type[AudioFile | Rendition]  # with ``pk``: the row that notes when it was downloaded
+    pk: int
 
 
 class Paths:
@@ -129,6 +130,8 @@ def _entries_of(audio_file: AudioFile, kinds: Collection[str], paths: Paths) -> 
             key=keys.bucket_key(audio_file.mp3_file.name),
             path=paths.path(_("Originals"), name, number),
             size_bytes=audio_file.size_bytes,
+            model=AudioFile,
+            pk=audio_file.pk,
         )
     for rendition in audio_file.ready_renditions:
         if rendition.format_name in kinds:
@@ -137,7 +140,8 @@ def _entries_of(audio_file: AudioFile, kinds: Collection[str], paths: Paths) -> 
                 key=keys.bucket_key(rendition.file.name),
                 path=paths.path(rendition.format.label, name, number),
                 size_bytes=rendition.size_bytes,
-                rendition=rendition.pk,
+                model=Rendition,
+                pk=rendition.pk,
             )
 
 
@@ -186,7 +190,7 @@ class Archive:
         self._bucket = bucket(settings.MEDIA_BUCKET)
         self._words = (_("Not in this archive"), _("These files were not in the store any more:"))
         self._missing: list[str] = []
-        self._sent: list[int] = []
+        self._sent: dict[type, list[int]] = {AudioFile: [], Rendition: []}
         wanted = iter(wanted)
         first = [entry for _number, entry in zip(range(LOOKED_AT_FIRST), wanted, strict=False)]
         more = next(wanted, None)
@@ -256,8 +260,7 @@ class Archive:
                 yield chunk
         if left:
             raise _cut_off(self._bucket, entry)
-        if entry.rendition is not None:
-            self._sent.append(entry.rendition)
+        self._sent[entry.model].append(entry.pk)
 
     def _add_note(self, zipped: ZipStream) -> None:
         if self._missing:
@@ -267,9 +270,10 @@ class Archive:
 
     def _note_downloads(self) -> None:
         now = timezone.now()
-        for start in range(0, len(self._sent), 500):
-            some = self._sent[start : start + 500]
-            Rendition.objects.filter(pk__in=some, downloaded_at=None).update(downloaded_at=now)
+        for model, pks in self._sent.items():
+            for start in range(0, len(pks), 500):
+                some = pks[start : start + 500]
+                model.objects.filter(pk__in=some, downloaded_at=None).update(downloaded_at=now)
 
 
 def _cut_off(stored_in: Bucket, entry: Entry) -> BucketError:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone, translation
 
+from audio_transcoder.engines.elastic import COVER_LEFT_OUT
 from audio_transcoder.figures import kilohertz
 from audio_transcoder.file_page import facts, player, timeline
 from audio_transcoder.models import AudioFile, Rendition, TranscodeJob, Waveform
@@ -47,7 +48,8 @@ def test_facts_are_told_with_their_units(db):
         true_peak_dbtp=-0.04,
         duration_ms=65_000,
     )
-    finish(audio_file, codec="aac", channels=1, bitrate_kbps=160, sample_rate_hz=44100)
+    measured = {"loudness_lufs": -14.31, "true_peak_dbtp": 0.26}
+    finish(audio_file, codec="aac", channels=1, bitrate_kbps=160, sample_rate_hz=44100, **measured)
     table = facts.table(read(audio_file))
     assert table.columns == ["Original", "WAV"]
     assert dict(table.rows) == {
@@ -57,8 +59,8 @@ def test_facts_are_told_with_their_units(db):
         "Channels": ["stereo", "mono"],
         "Bit depth": ["24 bit", ""],
         "Bit rate": ["2304 kbit/s", "160 kbit/s"],
-        "Loudness": [f"{facts.MINUS}14.3 LUFS", ""],
-        "True peak": [f"{facts.MINUS}0.0 dBTP", ""],
+        "Loudness": [f"{facts.MINUS}14.3 LUFS"] * 2,
+        "True peak": [f"{facts.MINUS}0.0 dBTP", "0.3 dBTP"],
         "Length": ["1:05", ""],
         "Size": ["5\xa0bytes", "10\xa0bytes"],
     }
@@ -150,6 +152,19 @@ def test_tags_and_cover_are_said_to_be_carried_over_or_lost(db):
     assert facts.compare(rendition).carried == ["title", "artist", "cover"]
 
 
+@pytest.mark.parametrize("has_cover", [None, False])
+def test_a_lost_cover_is_said_once_and_in_our_words(signed_in, person, has_cover):
+    """The engine says it too, with what else is otherwise than ordered."""
+    audio_file = make_file(person, cover="uploads/x/cover" if has_cover is False else "")
+    detail = f"The input has 2 sound tracks; the first one was used. {COVER_LEFT_OUT} It is short."
+    found = facts.compare(finish(audio_file, has_cover=has_cover, detail=detail))
+    assert found.lost == ["cover"]
+    assert found.note == "The input has 2 sound tracks; the first one was used. It is short."
+    page = page_of(signed_in, audio_file)
+    assert "Could not be carried over: cover" in page
+    assert "Artwork" not in page
+
+
 def test_before_the_engine_told_anything_nothing_is_claimed(db):
     rendition = finish(make_file(title="Low tide", duration_ms=1000), duration_ms=900)
     assert facts.compare(rendition) == facts.Comparison()
@@ -168,7 +183,30 @@ def test_u16_f17_w5_names_and_tags_are_text_wherever_they_stand(signed_in, perso
         assert re.search(r"&lt;svg onload=alert", page, re.IGNORECASE)
 
 
+def test_the_length_below_the_name_comes_with_the_state(signed_in, person):
+    audio_file = make_job(make_file(person, duration_ms=None)).audio_file
+    address = f"{audio_file.get_absolute_url()}state/"
+    assert 'id="file-length"' in signed_in.get(address).text
+    assert "<span>1:01</span>" not in signed_in.get(address).text
+    audio_file.learn_length(61_000)
+    text = signed_in.get(address).text
+    assert re.search(r'id="file-length"[^>]* hx-swap-oob="true"><span>1:01</span>', text)
+
+
 # --- The player -----------------------------------------------------------------------------
+
+
+def test_many_versions_are_a_list_to_choose_from(signed_in, person):
+    audio_file = make_file(person)
+    for number in range(3):
+        finish(audio_file, variant=f"kbps-{64 + number}")
+    assert page_of(signed_in, audio_file).count('type="radio" name="source"') == 4
+    finish(audio_file, variant="kbps-320")
+    page = page_of(signed_in, audio_file)
+    assert '<label for="player-version">Version to hear</label>' in page
+    chosen = re.findall(r"<option value=\S+ data-url=\S+[^>]*>([^<]+)", page)
+    assert chosen == ["Original", *(f"WAV ({kbps} kbit/s)" for kbps in (64, 65, 66, 320))]
+    assert 'name="source" id=' not in page
 
 
 def test_what_can_be_heard_is_the_original_and_what_is_ready(db):
@@ -237,7 +275,8 @@ def test_without_wavesurfer_the_page_has_no_trace_of_it(signed_in, person, setti
 
 def test_the_history_has_everything_in_order(db):
     now = timezone.now()
-    audio_file = make_file(created_at=now - timedelta(minutes=9))
+    downloaded_at = now + timedelta(minutes=2)
+    audio_file = make_file(created_at=now - timedelta(minutes=9), downloaded_at=downloaded_at)
     rendition = finish(audio_file, downloaded_at=now + timedelta(minutes=1))
     TranscodeJob.objects.update(
         placed_at=now - timedelta(minutes=3), started_at=now - timedelta(minutes=2)
@@ -249,6 +288,7 @@ def test_the_history_has_everything_in_order(db):
         "WAV is ready",
         "You were told by a message",
         "WAV was downloaded for the first time",
+        "The original was downloaded for the first time",
     ]
     assert rendition.ready_at
 

@@ -205,6 +205,7 @@ def test_several_kinds_have_a_folder_each_and_the_same_name_in_all(signed_in, pe
         "WAV/Take (2).wav",
         "FLAC/Take (2).flac",
     ]
+    assert not AudioFile.objects.filter(downloaded_at=None).exists()
 
 
 def test_the_page_offers_what_there_is_and_ticks_the_results(signed_in, person):

@@ -372,6 +372,19 @@ def test_the_first_download_of_a_result_is_noted_once(signed_in, person):
     assert noted_after("get", rendition.download_url) == first
 
 
+def test_the_first_download_of_the_original_is_noted_once(signed_in, person):
+    audio_file = make_file(person)
+
+    def noted_after(what: str) -> object:
+        signed_in.get(reverse(f"audio:{what}", args=[audio_file.code, "original"]))
+        return AudioFile.objects.get().downloaded_at
+
+    assert noted_after("listen") is None
+    first = noted_after("download")
+    assert first
+    assert noted_after("download") == first
+
+
 @pytest.mark.parametrize("which", ["wav", "nonsense", "..", str(uuid.uuid4()), "x" * 300])
 def test_a_result_that_is_not_there_is_404(signed_in, person, which):
     job = make_job(make_file(person))

@@ -39,10 +39,11 @@ def listen(request: HttpRequest, code: UUID, rendition: str) -> HttpResponseBase
 def _serve(request: HttpRequest, code: UUID, rendition: str, *, inline: bool) -> HttpResponseBase:
     """Hand out one object. ``rendition`` is its code, a format's name, or ``original``."""
     audio_file = get_object_or_404(request.user.audio_files, code=code)
-    if rendition == "original":
-        return original(request, audio_file)
-    found = _ready_rendition(audio_file, rendition)
-    response = result(request, found, inline=inline)
+    found = audio_file if rendition == "original" else _ready_rendition(audio_file, rendition)
+    if isinstance(found, Rendition):
+        response = result(request, found, inline=inline)
+    else:
+        response = original(request, found)
     if not inline and is_handed_out(request, response):
         _note_download(found)
     return response
@@ -89,10 +90,10 @@ def is_handed_out(request: HttpRequest, response: HttpResponseBase) -> bool:
     return request.method == "GET" and response.status_code in _HANDED_OUT
 
 
-def _note_download(rendition: Rendition) -> None:
-    """Note when its owner had a result for the first time."""
-    if rendition.downloaded_at is None:
-        row = Rendition.objects.filter(pk=rendition.pk, downloaded_at=None)
+def _note_download(found: AudioFile | Rendition) -> None:
+    """Note when its owner had an original or a result for the first time."""
+    if found.downloaded_at is None:
+        row = type(found).objects.filter(pk=found.pk, downloaded_at=None)
         row.update(downloaded_at=timezone.now())
 
 
