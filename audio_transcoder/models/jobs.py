@@ -252,8 +252,12 @@ class TranscodeJob(models.Model):
                     ready_at=timezone.now() if output.status == self.Status.COMPLETE else None,
                 )
                 if output.sound:
-                    # Known after the state, if it takes the engine longer.
-                    rows.filter(status=self.Status.COMPLETE).update(**output.sound.facts())
+                    # Known after the state, if it takes the engine longer. A notice, which may
+                    # come first, counts in whole seconds.
+                    found = output.sound.facts()
+                    if output.duration_ms is not None:
+                        found["duration_ms"] = output.duration_ms
+                    rows.filter(status=self.Status.COMPLETE).update(**found)
             if changed and self.is_final:
                 # Whatever the engine did not speak of ends as its job did.
                 left = Rendition.objects.unfinished().filter(job=self)

@@ -101,6 +101,19 @@ def test_facts_tags_and_waveform_come_when_the_job_is_over(engine):
     assert engine.calls == 1
 
 
+def test_the_exact_length_and_the_loudness_of_a_result_come_with_its_facts(engine):
+    job = finished()
+    job.renditions.update(duration_ms=11_000)  # by a notice, in whole seconds
+    sound = OutputSound(codec="flac", loudness_lufs=-18.5, true_peak_dbtp=-3.1)
+    key = keys.bucket_key(job.renditions.get().file.name)
+    exact = OutputReport(key, "Complete", duration_ms=10_500, sound=sound)
+    engine.report = JobReport(job.engine_id, "Complete", timezone.now(), outputs=(exact,))
+    findings.work_off_due()
+    result = Rendition.objects.get()
+    found = result.duration_ms, result.loudness_lufs, result.true_peak_dbtp
+    assert found == (10_500, -18.5, -3.1)
+
+
 def test_tags_that_the_owner_changed_stay(engine):
     audio_file = make_file(title="Mine", edited_tags="artist,title")
     engine.report = told(finished(audio_file))
