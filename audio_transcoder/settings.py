@@ -311,6 +311,7 @@ if _uppy_dist.is_dir():
     STATICFILES_DIRS.append(("vendor/uppy", _uppy_dist))
 _wavesurfer_dist = BASE_DIR / "node_modules" / "wavesurfer.js" / "dist"
 WAVESURFER = "vendor/wavesurfer/wavesurfer.min.js"
+WAVESURFER_REGIONS = "vendor/wavesurfer/plugins/regions.min.js"
 HAS_WAVESURFER = (_wavesurfer_dist / "wavesurfer.min.js").is_file() or (
     STATIC_ROOT / WAVESURFER
 ).is_file()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests import sounds
+from tests import axe, screenshots, sounds
 from tests.system import Person, System, wait_for
 from tests.test_browser import sign_up, upload
 from tests.test_browser_uploads import uppy
@@ -33,6 +35,13 @@ own.filter(format_name="flac").update(codec="flac", bits=24, sample_rate_hz=4800
 own.filter(format_name="mp4").update(codec="aac", bitrate_kbps=160, sample_rate_hz=44100,
                                      channels=2, correlation=0.9971)
 """
+COUNT_WHAT_IS_SAID = """() => {
+    window.said = window.shown = 0;
+    const count = (what, element, options) => new MutationObserver(
+        changes => { window[what] += changes.length; }).observe(element, options);
+    count("said", document.querySelector("[role=slider]"), {attributeFilter: ["aria-valuetext"]});
+    count("shown", document.getElementById("player-time"), {childList: true});
+}"""
 TIME = "document.getElementById('player-audio').currentTime"
 
 
@@ -69,6 +78,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def open_page(browser: Browser, listener: Person, path: str, **options: object) -> Page:
     """Open a page as ``listener``; what the policy of the page forbids is kept in ``refused``."""
     context = browser.new_context(**options)
+    context.add_init_script(path=axe.FILE)
     context.add_cookies(
         [
             {"name": cookie.name, "value": cookie.value, "url": listener.system.url}
@@ -105,11 +115,16 @@ def test_one_plays_moves_by_keyboard_and_goes_on_in_another_version(
     page.keyboard.press("Space")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.wait_for_function(f"() => {TIME} > 30.2")
+    page.evaluate(COUNT_WHAT_IS_SAID)
+    page.wait_for_function(f"() => {TIME} > 32.2")
+    said, shown, at = page.evaluate(f"[window.said, window.shown, {TIME}]")
+    assert shown > 1
+    assert said <= (at - 30) / 10  # nobody is told each second
 
     page.get_by_role("radio", name="FLAC").check()
     expect(page.get_by_role("radio", name="FLAC")).to_be_checked()
-    page.wait_for_function(f"() => {TIME} > 30.4")
-    assert page.evaluate(TIME) < 60
+    page.wait_for_function(f"() => {TIME} > 32.4")
+    assert page.evaluate(TIME) < 64
     assert "/listen/original/" not in page.evaluate("document.querySelector('audio').currentSrc")
     assert not page.evaluate("document.querySelector('audio').paused")
     page.get_by_role("button", name="Pause").click()
@@ -127,6 +142,111 @@ def test_one_plays_moves_by_keyboard_and_goes_on_in_another_version(
     assert page.evaluate("document.documentElement.scrollWidth") == width
     page.screenshot(path=pictures / f"detail-{width}-{scheme}.png", full_page=True)
     page.context.close()
+
+
+def handle(page: Page, side: str) -> tuple[float, float]:
+    """Return where to take hold of an end of the part that is drawn."""
+    box = page.locator(f"#order-wave [part~='region-handle-{side}']").bounding_box()
+    assert box["width"] >= 24
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def seconds(page: Page, label: str) -> float:
+    minutes, second = page.get_by_label(label, exact=True).input_value().split(":")
+    return 60 * int(minutes) + float(second)
+
+
+def test_a_part_is_drawn_out_and_moved_and_its_fields_say_the_same(
+    browser: Browser, listener: Person, ready: str
+):
+    page = open_page(browser, listener, ready, viewport={"width": 1280, "height": 900})
+    page.get_by_text("More options").click()
+    page.locator("#order-wave").scroll_into_view_if_needed()
+    start, end = page.get_by_label("From", exact=True), page.get_by_label("To", exact=True)
+    (left, y), (right, _y) = handle(page, "left"), handle(page, "right")
+    per_second = (right - left) / 65
+
+    def drag(x: float, to: float) -> None:
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(to, y, steps=5)
+        page.mouse.up()
+
+    drag(left, left + 10 * per_second)
+    assert seconds(page, "From") == pytest.approx(10, abs=0.2)
+    expect(end).to_have_value("")
+    drag(right, right - 15 * per_second)
+    assert seconds(page, "To") == pytest.approx(50, abs=0.2)
+    drag(left + 20 * per_second, left + 25 * per_second)  # all of it
+    assert seconds(page, "From") == pytest.approx(15, abs=0.3)
+    assert seconds(page, "To") == pytest.approx(55, abs=0.3)
+
+    start.fill("0:20")
+    assert handle(page, "left")[0] == pytest.approx(left + 20 * per_second, abs=1)
+    start.fill("")
+    assert handle(page, "left")[0] == pytest.approx(left, abs=1)
+    end.fill("0:32,5")
+    assert handle(page, "right")[0] == pytest.approx(left + 32.5 * per_second, abs=1)
+    assert page.refused == []
+    page.context.close()
+
+
+def test_a_part_is_drawn_out_with_a_finger(browser: Browser, listener: Person, ready: str):
+    size = {"width": 375, "height": 800}
+    page = open_page(browser, listener, ready, viewport=size, has_touch=True, is_mobile=True)
+    page.get_by_text("More options").tap()
+    page.locator("#order-wave").scroll_into_view_if_needed()
+    x, y = handle(page, "left")
+    scrolled = page.evaluate("window.scrollY")
+    fingers = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        where = [{"x": x, "y": y} for x, y in points]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": where})
+
+    touch("touchStart", (x, y))
+    field = page.get_by_label("From", exact=True)
+    # Whoever moves at once scrolls; it takes the finger a tenth of a second to take hold.
+    for step in range(200):
+        touch("touchMove", (x + 40 + step % 20, y))
+        if field.input_value():
+            break
+    touch("touchMove", (x + 100, y))
+    touch("touchEnd")
+    assert 0 < seconds(page, "From") < 65
+    assert page.evaluate("window.scrollY") == scrolled
+    page.context.close()
+
+
+def test_player_options_and_what_was_refused_are_for_everyone(
+    browser: Browser, listener: Person, ready: str
+):
+    page = open_page(browser, listener, ready)
+    expect(page.get_by_role("slider", name="Position in the sound")).to_be_visible()
+    page.get_by_text("More options").click()
+    page.get_by_label("Loudness", exact=True).select_option("other")
+    assert page.locator("#order-wave [part~='region']").count() == 1
+    assert look(page, "detail-options") == []
+    page.get_by_role("checkbox", name="MP3").check()
+    page.get_by_label("From", exact=True).fill("9:99")
+    page.get_by_label("Loudness in LUFS").fill("5")
+    page.get_by_role("button", name="Convert").click()
+    field = page.get_by_label("Loudness in LUFS")
+    expect(field).to_have_accessible_description(re.compile("Write a loudness from"))
+    expect(page.get_by_role("slider", name="Position in the sound")).to_be_visible()
+    assert look(page, "detail-refused") == []
+    page.context.close()
+
+
+def look(page: Page, name: str) -> list[str]:
+    """Return what axe finds, in both themes, on a phone and on a desk; keep the pictures."""
+    found = []
+    for width, scheme in itertools.product((375, 1280), ("light", "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found += [f"{scheme} {width} px: {it}" for it in axe.violations(page)]
+        screenshots.keep(page, f"{name}-{width}-{scheme}")
+    return found
 
 
 def test_w13_without_scripts_the_waveform_is_a_picture_and_each_version_has_a_player(

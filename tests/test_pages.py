@@ -20,15 +20,13 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from audio_transcoder.tests import addresses
 from audio_transcoder.tests.addresses import NOBODYS, fill, routes
-from tests import screenshots
+from tests import axe, screenshots
 from tests.conftest import IMPATIENT
-from tests.system import ROOT, Person, System, wait_for
+from tests.system import Person, System, wait_for
 from tests.translations import LANGUAGES
 
 pytestmark = pytest.mark.browser
 
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 THEMES = ("light", "dark")
 WIDTHS = (375, 1280)
@@ -175,20 +173,14 @@ class Eyes:
 
     def _found(self) -> list[str]:
         wide = self.page.evaluate(SIDEWAYS)
-        violations = self.page.evaluate(
-            """async tags => (await axe.run(document, {
-                runOnly: {type: "tag", values: tags}, resultTypes: ["violations"],
-            })).violations.flatMap(rule => rule.nodes.map(
-                node => `${rule.id}: ${node.html.slice(0, 200)} ${node.failureSummary}`))""",
-            TAGS,
-        )
-        return [*violations, *([f"scrolls sideways by {wide} px"] if wide > 0 else [])]
+        sideways = [f"scrolls sideways by {wide} px"] if wide > 0 else []
+        return [*axe.violations(self.page), *sideways]
 
 
 def _context(browser: Browser, **options: object) -> BrowserContext:
-    assert AXE.is_file(), "there is no axe-core: `make packages` (npm ci) installs it"
+    assert axe.FILE.is_file(), "there is no axe-core: `make packages` (npm ci) installs it"
     context = browser.new_context(reduced_motion="reduce", **options)
-    context.add_init_script(path=AXE)  # so it runs whatever the page's own policy says
+    context.add_init_script(path=axe.FILE)  # so it runs whatever the page's own policy says
     return context
 
 

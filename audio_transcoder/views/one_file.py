@@ -86,6 +86,7 @@ def page_context(
         "share_form": share_form or ShareForm(audio_file=audio_file),
         "shares": audio_file.shares.working().for_list(),
         "wavesurfer": settings.WAVESURFER if settings.HAS_WAVESURFER else "",
+        "wavesurfer_regions": settings.WAVESURFER_REGIONS,
     }
 
 

@@ -5,6 +5,7 @@
 (() => {
   const HEIGHT_PX = 96;
   const STEP_S = 5;
+  const SAID_EVERY_S = 10;
 
   const root = document.getElementById("player");
   if (!root) return;
@@ -14,12 +15,15 @@
   const note = document.getElementById("player-note");
   const language = document.documentElement.lang;
 
-  let source; // the chosen radio button
+  let source; // the chosen radio button, or option where there are many
   let goOnAt = null; // seconds, until the new version is known well enough
   let wave = null;
   let drawn = ""; // what of which waveform is drawn
 
-  const radios = () => [...document.querySelectorAll("#player-sources input")];
+  const versions = () => [
+    ...document.querySelectorAll("#player-sources input, #player-sources option"),
+  ];
+  const isChosen = (version) => version.checked || version.selected;
   const isPlayable = ({ dataset }) => !dataset.type || audio.canPlayType(dataset.type) !== "";
   const seconds = (ms) => Number(ms) / 1000;
   const startS = () => seconds(source.dataset.startMs);
@@ -31,23 +35,23 @@
   // --- Which version ---------------------------------------------------------------------------
 
   function say(text) {
-    note.textContent = text.replace("{name}", source.parentElement.textContent.trim());
+    note.textContent = text.replace("{name}", source.closest("label, option").textContent.trim());
     root.classList.toggle("cannot-play", text === words.cannotPlay);
   }
 
   // The same second of the original goes on, if this version has it.
-  function choose(radio) {
+  function choose(version) {
     const wasPlaying = !audio.paused && !audio.ended;
     const at = source ? audio.currentTime + startS() : 0;
-    source = radio;
-    radio.checked = true;
-    if (!audio.error) say(isPlayable(radio) ? "" : words.cannotPlay);
-    if (audio.getAttribute("src") === radio.dataset.url) return;
-    audio.src = radio.dataset.url;
+    source = version;
+    version[version.localName === "option" ? "selected" : "checked"] = true;
+    if (!audio.error) say(isPlayable(version) ? "" : words.cannotPlay);
+    if (audio.getAttribute("src") === version.dataset.url) return;
+    audio.src = version.dataset.url;
     const from = Math.max(0, at - startS());
     seek(from);
     goOnAt = from;
-    if (wasPlaying && isPlayable(radio)) play();
+    if (wasPlaying && isPlayable(version)) play();
   }
 
   function play() {
@@ -64,11 +68,11 @@
     const at = Math.min(Math.max(0, second), lengthS() || Infinity);
     audio.currentTime = at;
     wave?.setTime(at);
-    tell();
+    tell(true);
   }
 
   root.addEventListener("change", (event) => {
-    if (event.target.name === "source") choose(event.target);
+    if (event.target.name === "source") choose(versions().find(isChosen));
   });
   audio.addEventListener("loadedmetadata", () => {
     if (goOnAt !== null && Math.abs(audio.currentTime - goOnAt) > 0.3) audio.currentTime = goOnAt;
@@ -102,30 +106,31 @@
       .join(" ");
   }
 
-  let told = "";
-  function tell() {
-    const now = `${clock(audio.currentTime)} / ${clock(lengthS())}`;
+  // Whoever listens with a screen reader is not told each second where the sound is.
+  let saidAt = null;
+  function tell(isAsked) {
+    const at = audio.currentTime;
+    const time = document.getElementById("player-time");
+    const shown = `${clock(at)} / ${clock(lengthS())}`;
+    if (time.textContent !== shown) time.textContent = shown;
     const slider = root.querySelector("[role=slider]");
-    if (now !== told || slider?.ariaValueText === null) {
-      told = now;
-      document.getElementById("player-time").textContent = now;
-      slider?.setAttribute("aria-valuemax", Math.floor(lengthS()));
-      slider?.setAttribute("aria-valuenow", Math.floor(audio.currentTime));
-      slider?.setAttribute(
-        "aria-valuetext",
-        words.position
-          .replace("{position}", inWords(audio.currentTime))
-          .replace("{length}", inWords(lengthS())),
-      );
-    }
+    if (!slider) return;
+    const isNew = !slider.hasAttribute("aria-valuetext");
+    if (isAsked !== true && !isNew && Math.abs(at - saidAt) < SAID_EVERY_S) return;
+    saidAt = at;
+    slider.setAttribute("aria-valuemax", Math.floor(lengthS()));
+    slider.setAttribute("aria-valuenow", Math.floor(at));
+    const text = words.position.replace("{position}", inWords(at));
+    slider.setAttribute("aria-valuetext", text.replace("{length}", inWords(lengthS())));
   }
 
   audio.addEventListener("timeupdate", tell);
-  audio.addEventListener("durationchange", tell);
+  audio.addEventListener("durationchange", () => tell(true));
   for (const name of ["play", "pause", "ended", "emptied"]) {
     audio.addEventListener(name, () => {
       root.classList.toggle("is-playing", !audio.paused);
       button.setAttribute("aria-label", audio.paused ? words.play : words.pause);
+      tell(true);
     });
   }
   button.addEventListener("click", toggle);
@@ -144,17 +149,33 @@
     };
   }
 
-  function peaks(data) {
-    const all = Float32Array.from(atob(data), (letter) => letter.charCodeAt(0) / 255);
+  // Of all of the sound; nothing before there is a waveform, and its length is known.
+  function peaks() {
+    const data = document.getElementById("player-wave").dataset.peaks;
+    if (!window.WaveSurfer || !data || !wholeS()) return null;
+    return Float32Array.from(atob(data), (letter) => letter.charCodeAt(0) / 255);
+  }
+
+  function peaksOf(all) {
     const perSecond = all.length / wholeS();
     const end = seconds(source.dataset.endMs) || wholeS();
     return all.slice(Math.floor(startS() * perSecond), Math.ceil(end * perSecond));
   }
 
+  const look = () => ({
+    normalize: true,
+    barWidth: 3,
+    barGap: 2,
+    barRadius: 2,
+    hideScrollbar: true,
+    cspNonce: document.getElementById("wavesurfer").nonce,
+    ...colours(),
+  });
+
   function draw() {
     const box = document.getElementById("player-wave");
-    const data = box.dataset.peaks;
-    if (!window.WaveSurfer || !data || !wholeS()) return;
+    const all = peaks();
+    if (!all) return;
     const wanted = `${source.dataset.startMs}-${source.dataset.endMs}`;
     if (wave && wave.options.container.isConnected && wanted === drawn) return;
     drawn = wanted;
@@ -165,18 +186,12 @@
     wave = window.WaveSurfer.create({
       container: slider,
       media: audio,
-      peaks: [peaks(data)],
+      peaks: [peaksOf(all)],
       duration: lengthS(),
       height: HEIGHT_PX,
-      normalize: true,
-      barWidth: 3,
-      barGap: 2,
-      barRadius: 2,
       cursorWidth: 2,
       dragToSeek: { debounceTime: 0 },
-      hideScrollbar: true,
-      cspNonce: document.getElementById("wavesurfer").nonce,
-      ...colours(),
+      ...look(),
     });
     wave.on("redrawcomplete", () => {
       for (const picture of box.querySelectorAll("svg, p")) picture.remove();
@@ -187,7 +202,7 @@
     wave.on("interaction", (second) => {
       goOnAt = null;
       audio.currentTime = second;
-      tell();
+      tell(true);
     });
     tell();
   }
@@ -200,6 +215,7 @@
     slider.setAttribute("aria-label", words.positionLabel);
     slider.setAttribute("aria-valuemin", "0");
     slider.addEventListener("keydown", move);
+    slider.addEventListener("focus", () => tell(true));
     return slider;
   }
 
@@ -231,13 +247,16 @@
   // A refresh brings new versions, and the waveform once there is one.
   document.addEventListener("htmx:afterSettle", () => {
     if (!source.isConnected) {
-      source = radios().find((radio) => radio.value === source.value) ?? source;
+      source = versions().find((version) => version.value === source.value) ?? source;
       choose(source);
     }
     draw();
   });
 
-  const chosen = radios().find((radio) => radio.checked);
-  choose([chosen, ...radios()].find(isPlayable) ?? chosen);
+  const chosen = versions().find(isChosen);
+  choose([chosen, ...versions()].find(isPlayable) ?? chosen);
   draw();
+
+  // For the form that orders a part: seconds are of the original.
+  window.player = { peaks, wholeS, look, colours, at: () => audio.currentTime + startS() };
 })();
