@@ -17,6 +17,7 @@ from audio_transcoder.figures import channel_word, clock, kilohertz
 from audio_transcoder.file_page.forecast import sound_ms
 from audio_transcoder.formats import SOURCES
 from audio_transcoder.models import AudioFile, Rendition
+from audio_transcoder.variants import position
 
 MINUS = "\N{MINUS SIGN}"
 LOSSLESS = ("flac", "alac", "wavpack", "ape", "tta", "truehd", "mlp", "shorten", "wmalossless")
@@ -185,8 +186,9 @@ def _tags(audio_file: AudioFile) -> Iterator[tuple[str, str]]:
 def _changes(rendition: Rendition) -> Iterator[str]:
     source, job = rendition.audio_file, rendition.job
     if job.clip_start_ms is not None or job.clip_end_ms is not None:
-        end_ms = job.clip_end_ms if job.clip_end_ms is not None else source.duration_ms
-        span = {"start": clock(job.clip_start_ms or 0), "end": clock(end_ms)}
+        end_ms = job.clip_end_ms
+        end = clock(source.duration_ms) if end_ms is None else position(end_ms)
+        span = {"start": position(job.clip_start_ms or 0), "end": end}
         yield _("part: {start} to {end}").format(**span)
     if job.target_lufs is not None:
         yield _("loudness set to {loudness}").format(loudness=lufs(job.target_lufs))

@@ -134,11 +134,11 @@ def test_what_was_converted_is_said(db):
 
 
 def test_a_part_and_a_loudness_are_conversions_and_the_length_is_the_parts(db):
-    rendition = finish(make_file(duration_ms=60_000), codec="flac", duration_ms=3999)
+    rendition = finish(make_file(duration_ms=60_000), codec="flac", duration_ms=4499)
     job = rendition.job
-    job.clip_start_ms, job.clip_end_ms, job.target_lufs = 1000, 5000, -16
+    job.clip_start_ms, job.clip_end_ms, job.target_lufs = 1000, 5500, -16
     found = facts.compare(rendition)
-    assert found.changes == ["part: 0:01 to 0:05", f"loudness set to {facts.MINUS}16.0 LUFS"]
+    assert found.changes == ["part: 0:01 to 0:05.5", f"loudness set to {facts.MINUS}16.0 LUFS"]
     assert found.length == "1 millisecond shorter"
 
 
