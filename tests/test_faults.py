@@ -21,8 +21,8 @@ def assert_done_once(system: System, person: Person, location: str) -> None:
     assert system.count("elastic_transcoder_job") == 1
     code = code_of(location)
     assert len([path for path in system.objects() if code in path]) == 4
-    # The source is still listened to for its loudness, for some seconds.
-    wait_for(lambda: system.ffmpeg_pids() == [], "FFmpeg to end", 60)
+    # Source and results are still listened to for their loudness, for some seconds.
+    wait_for(lambda: system.ffmpeg_pids() == [], "FFmpeg to end", 180)
     wait_for(lambda: len(system.worker_pids) == 2, "two workers")
     assert len(system.pids(r"transcode_worker --kind steps")) == 1
 

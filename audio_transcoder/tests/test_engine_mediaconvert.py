@@ -708,3 +708,15 @@ def test_a_loudness_and_a_bit_rate_are_what_the_service_model_takes():
             assert described["AudioNormalizationSettings"]["TargetLkfs"] == -16
     wanted = Wanted(f"{PREFIX}/x.flac", FORMATS["flac"])
     assert "AudioNormalizationSettings" not in str(request(outputs=[wanted]))
+
+
+def test_a_softness_and_an_aac_rate_beyond_the_api_become_the_nearest_that_it_has():
+    wanted = Wanted(f"{PREFIX}/x.mp4", FORMATS["mp4"], 130)
+    made = requests.request(
+        Order(OUR_ID, SOURCE, [wanted], target_lufs=-70),
+        env=ENV, role=ROLE, queue=QUEUE, bucket="files",
+    )  # fmt: skip
+    assert problems("CreateJob", made) == []
+    [described] = made["Settings"]["OutputGroups"][0]["Outputs"][0]["AudioDescriptions"]
+    assert described["CodecSettings"]["AacSettings"]["Bitrate"] == 128_000
+    assert described["AudioNormalizationSettings"]["TargetLkfs"] == -59

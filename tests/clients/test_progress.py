@@ -105,6 +105,7 @@ def test_they_are_in_every_answer_that_shows_a_job(desk: Desk, job_id: str):
         assert ours["Analysis"]["Codec"] == "pcm_s16le"
         assert ours["Analysis"]["CoverKey"] == ""
         assert ours["Output"]["Sound"]["Correlation"] > 0.9
+        assert ours["Output"]["Sound"]["LoudnessLufs"] < 0
 
 
 def test_a_typed_answer_is_the_raw_one_and_of_ours_what_the_client_knows(desk: Desk, job_id: str):
