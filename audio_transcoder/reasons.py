@@ -6,6 +6,7 @@ the log.
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -13,6 +14,9 @@ SENTENCES: dict[str, str | Promise] = {
     "empty": _("The file is empty. Please choose another file."),
     "too_large": _("The file is larger than {limit}. Please choose a smaller file."),
     "quota": _("Your space or today's number of uploads is used up. Delete something or wait."),
+    "result_quota": _(
+        "Your results take up all the space they may have. Delete files that you no longer need."
+    ),
     "flood": _("Too many uploads at once. Please wait a moment."),
     "not_audio": _("This is not a sound file we know. We take {kinds}."),
     "no_audio": _("There is no sound in this file. Please choose another file."),
@@ -52,3 +56,8 @@ def sentence(reason: str) -> str:
         limit=filesizeformat(settings.UPLOAD_MAX_BYTES),
         kinds=", ".join(engines.kinds()),
     )
+
+
+def refusal(reason: str) -> ValidationError:
+    """Return the error of a form with this reason as its code."""
+    return ValidationError(sentence(reason), code=reason)

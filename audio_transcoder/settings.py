@@ -330,7 +330,10 @@ STORAGES = {
 # Bytes; the longest upload.
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=2 * 1024**3)
 # Bytes and files a person may keep, files a person may upload in 24 hours. 0: no limit.
+# QUOTA_BYTES counts uploads, whose size is known before; QUOTA_RESULT_BYTES what was made of them:
+# once that is reached nothing more is begun, and what is under way is finished.
 QUOTA_BYTES = env.int("QUOTA_BYTES", default=0)
+QUOTA_RESULT_BYTES = env.int("QUOTA_RESULT_BYTES", default=0)
 QUOTA_FILES = env.int("QUOTA_FILES", default=0)
 QUOTA_FILES_PER_DAY = env.int("QUOTA_FILES_PER_DAY", default=0)
 # Uploads that one person may begin within a minute before they are asked to wait. 0: no limit.

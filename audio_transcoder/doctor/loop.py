@@ -35,6 +35,7 @@ from audio_transcoder import uploads
 from audio_transcoder.formats import DEFAULT_FORMATS
 from audio_transcoder.keys import bucket_key
 from audio_transcoder.models import AudioFile, Deletion, ReceivedNotice, Rendition, TranscodeJob
+from audio_transcoder.quotas import OverQuota
 from buckets import BucketError, bucket
 from sns import wire
 from sound import probe
@@ -177,7 +178,7 @@ def _upload(account: AbstractUser) -> TranscodeJob:
                 formats=DEFAULT_FORMATS,
                 token=uuid.uuid4(),
             )
-        except (probe.NotSound, ExaminerNotStarted, BucketError, uploads.OverQuota) as error:
+        except (probe.NotSound, ExaminerNotStarted, BucketError, OverQuota) as error:
             why = str(error) or type(error).__name__
             raise Stopped(f"The upload is not taken: {why}.") from error
     return audio_file.jobs.get()

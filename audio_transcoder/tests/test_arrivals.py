@@ -12,10 +12,11 @@ from django.conf import settings as site
 from django.utils import timezone
 
 import buckets
-from audio_transcoder import steps, uploads
+from audio_transcoder import steps
 from audio_transcoder.engines.base import JobReport, OutputReport
 from audio_transcoder.keys import bucket_key
 from audio_transcoder.models import AudioFile, TranscodeJob
+from audio_transcoder.quotas import OverQuota
 from audio_transcoder.tests.factories import make_person
 from audio_transcoder.uploads import arrivals
 from buckets import BucketUnavailable
@@ -239,7 +240,7 @@ def test_u18_what_is_taken_in_twice_is_one_file(person, mp3):
 def test_u23_a_used_up_quota_keeps_a_file_out(person, mp3, settings):
     settings.QUOTA_FILES = 1
     arrive(person, mp3)
-    with pytest.raises(uploads.OverQuota):
+    with pytest.raises(OverQuota):
         arrive(person, mp3)
     arrive(make_person(), mp3)
     assert AudioFile.objects.count() == 2

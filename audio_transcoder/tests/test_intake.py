@@ -271,11 +271,11 @@ def test_over_quota_the_object_stays_and_its_owner_is_told_once(alice, media, dr
 
 
 def test_d4_a_quota_that_is_used_up_meanwhile_leaves_no_copy(alice, media, drop, monkeypatch):
-    from audio_transcoder import uploads
+    from audio_transcoder.quotas import OverQuota
     from audio_transcoder.uploads import arrivals
 
     def used_up(*_args, **_values):
-        raise uploads.OverQuota
+        raise OverQuota("quota")
 
     monkeypatch.setattr(arrivals, "take_in", used_up)
     told(drop("media/intake/alice/song.wav"))

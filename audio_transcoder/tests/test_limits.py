@@ -7,19 +7,31 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from audio_transcoder.models import AudioFile
-from audio_transcoder.tests.factories import make_file
+from audio_transcoder.models import AudioFile, TranscodeJob
+from audio_transcoder.quotas import (
+    OverQuota,
+    Quota,
+    quotas_of,
+    require_room,
+    require_room_for_results,
+)
+from audio_transcoder.tests.factories import make_file, make_job, make_person
 from audio_transcoder.uploads import limits
 
 pytestmark = pytest.mark.django_db
+SCRIPT = {"X-Requested-With": "XMLHttpRequest"}
+
+
+def left_of(person) -> dict[str, int | None]:
+    return {name: quota.left for name, quota in quotas_of(person).items()}
 
 
 def test_without_quotas_there_is_room_and_nothing_is_counted(person, django_assert_num_queries):
     make_file(person)
     with django_assert_num_queries(0):
-        room = limits.room_of(person)
-    assert room == limits.Room(None, None, None)
-    assert room.has(1 << 40)
+        assert quotas_of(person) == {}
+        require_room(person, 1 << 40)
+        require_room_for_results(person)
 
 
 def test_u23_files_take_space_for_good_and_the_day_for_a_day(person, settings):
@@ -28,17 +40,69 @@ def test_u23_files_take_space_for_good_and_the_day_for_a_day(person, settings):
     make_file(person, size_bytes=20)
     older = timezone.now() - timedelta(days=2)
     AudioFile.objects.filter(size_bytes=20).update(created_at=older)
-    room = limits.room_of(person)
-    assert room == limits.Room(bytes=50, files=3, files_today=4)
-    assert room.has(50)
-    assert not room.has(51)
+    assert left_of(person) == {"bytes": 50, "files": 3, "files_today": 4}
+    require_room(person, 50)
+    with pytest.raises(OverQuota, match="quota"):
+        require_room(person, 51)
 
 
 def test_u23_a_quota_that_was_lowered_leaves_no_room_and_not_less(person, settings):
     settings.QUOTA_BYTES = settings.QUOTA_FILES = 1
     for _ in range(3):
         make_file(person, size_bytes=30)
-    assert limits.room_of(person) == limits.Room(bytes=0, files=0, files_today=None)
+    assert left_of(person) == {"bytes": 0, "files": 0}
+
+
+def full_of_results(person, settings) -> AudioFile:
+    """A file whose results take all the space that results may, and one that failed."""
+    audio_file = make_file(person)
+    make_job(audio_file, ("wav",)).renditions.update(size_bytes=70, status="Complete")
+    make_job(audio_file, ("mp3",)).renditions.update(status="Error")
+    TranscodeJob.objects.update(status="Error")
+    audio_file.keep_state()
+    settings.QUOTA_RESULT_BYTES = 70
+    return audio_file
+
+
+def test_u23_results_have_a_limit_of_their_own(person, settings):
+    full_of_results(person, settings)
+    settings.QUOTA_BYTES = 100
+    assert left_of(person) == {"bytes": 95, "result_bytes": 0}
+    require_room(person, 95)  # what is on its way is finished
+    with pytest.raises(OverQuota, match="result_quota"):
+        require_room_for_results(person)
+    settings.QUOTA_RESULT_BYTES = 71
+    require_room_for_results(person)
+    require_room_for_results(make_person())
+
+
+def test_u23_beyond_the_limit_of_results_nothing_is_uploaded(signed_in, person, settings, mp3):
+    full_of_results(person, settings)
+    page = signed_in.get("/audio/upload/").text
+    assert "Your results take up all the space they may have." in page
+    with mp3.open("rb") as sound:
+        answer = signed_in.post(
+            "/audio/upload/", {"mp3_file": sound, "formats": ["mp3"]}, headers=SCRIPT
+        )
+    assert (answer.status_code, answer.json()["reason"]) == (422, "result_quota")
+    assert AudioFile.objects.count() == 1
+
+
+def test_u23_beyond_the_limit_of_results_nothing_more_is_ordered(signed_in, person, settings):
+    audio_file = full_of_results(person, settings)
+    further = {"formats": ["flac"], "file": [str(audio_file.code)]}
+    for path in (f"/audio/{audio_file.code}/order/", "/audio/several/order/"):
+        refused = signed_in.post(path, further)
+        assert refused.status_code == 422
+        assert "Your results take up all the space they may have." in refused.text
+    again = {"file": [str(audio_file.code)]}
+    for path in (f"/audio/{audio_file.code}/retry/", "/audio/several/retry/"):
+        sent_back = signed_in.post(path, again, follow=True)
+        assert "Your results take up all the space they may have." in sent_back.text
+    assert TranscodeJob.objects.count() == 2
+    settings.QUOTA_RESULT_BYTES = 71
+    signed_in.post(f"/audio/{audio_file.code}/retry/")
+    assert TranscodeJob.objects.count() == 3
 
 
 @pytest.mark.parametrize(
@@ -52,10 +116,10 @@ def test_u23_a_quota_that_was_lowered_leaves_no_room_and_not_less(person, settin
 )
 def test_the_longest_sound_is_said_in_round_words(settings, seconds, words):
     settings.MAX_DURATION_S = seconds
-    assert words in limits.told(limits.Room(None, None, None))
+    assert words in limits.told({})
 
 
 def test_one_file_is_not_said_as_several():
-    told = limits.told(limits.Room(bytes=None, files=1, files_today=0))
+    told = limits.told({"files": Quota("files", 4, 5), "files_today": Quota("files_today", 9, 5)})
     assert "room for 1 more file" in told
     assert "0 more files today" in told

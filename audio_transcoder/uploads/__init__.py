@@ -20,13 +20,12 @@ from django.core.files.uploadhandler import (
     TemporaryFileUploadHandler,
 )
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 from django.http import multipartparser
 from django.utils import timezone
 
 from audio_transcoder import covers, keys, names, tags
 from audio_transcoder.models import AudioFile, Deletion, Upload, source_name
-from audio_transcoder.uploads import limits
+from audio_transcoder.quotas import require_room, require_room_for_results
 from buckets import BucketUnavailable, bucket
 from images import Cannot
 from sound.probe import Sound
@@ -46,10 +45,6 @@ FORM_OVERHEAD_BYTES = 64 * 1024
 
 class UploadTooLarge(Exception):
     """More bytes came than an upload may have."""
-
-
-class OverQuota(Exception):
-    """The person's space, or number of files, is used up."""
 
 
 class HashingUploadHandler(TemporaryFileUploadHandler):
@@ -123,7 +118,8 @@ def accept(
         sample_rate_hz=sound.sample_rate_hz,
         duration_ms=sound.duration_ms,
     )
-    check_quota(owner, upload.size)
+    require_room(owner, upload.size)
+    require_room_for_results(owner)
     for field, value in tags.of(sound).items():
         setattr(audio_file, field, value)
     cover = None
@@ -160,7 +156,7 @@ def keep(audio_file: AudioFile, formats: Iterable[str]) -> None:
     Raises OverQuota, and IntegrityError when its form, or itself, was kept before.
     """
     wait_for_others_of(audio_file.owner_id)
-    check_quota(audio_file.owner, audio_file.size_bytes)
+    require_room(audio_file.owner, audio_file.size_bytes)
     audio_file.save(force_insert=True)
     audio_file.order(formats)
 
@@ -188,17 +184,6 @@ def is_flood(owner: AbstractBaseUser) -> bool:
     # Those that are on their way; one that has arrived is a file.
     coming = Upload.objects.filter(owner=owner, created_at__gt=a_minute_ago, audio_file=None)
     return bool(limit) and recent.count() + coming.count() >= limit
-
-
-def check_quota(
-    owner: AbstractBaseUser, size_bytes: int, *, coming: QuerySet[Upload] | None = None
-) -> None:
-    """Raise OverQuota if ``owner`` may not keep another file of this size.
-
-    ``coming``: uploads that count as if they had arrived.
-    """
-    if not limits.room_of(owner, coming=coming).has(size_bytes):
-        raise OverQuota
 
 
 def note_of(code: uuid.UUID) -> Deletion:

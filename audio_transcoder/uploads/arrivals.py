@@ -55,7 +55,7 @@ def take_in(
 
     ``info`` is what the store says of the object. Returns the file, or the one that was taken in
     before under this ``token`` (which may have another code: the caller's object is then nobody's)
-    or this ``code``. Raises uploads.OverQuota; the object is the caller's to remove.
+    or this ``code``. Raises OverQuota; the object is the caller's to remove.
     """
     shown = names.clean(file_name) or "untitled"
     audio_file = AudioFile(

@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 import steps
 from audio_transcoder import keys, turns, uploads
 from audio_transcoder.models import AudioFile, Deletion, Upload
+from audio_transcoder.quotas import OverQuota, require_room, require_room_for_results
 from audio_transcoder.reasons import sentence
 from audio_transcoder.uploads import arrivals
 from audio_transcoder.uploads.declarations import Declared
@@ -74,7 +75,7 @@ def part_bytes(size_bytes: int) -> int:
 def begin(owner: AbstractBaseUser, said: Declared) -> tuple[Upload, list[Part]]:
     """Return an upload in parts and what is stored of it: the one that was begun before, or new.
 
-    Raises Refused (flood, quota) and BucketError.
+    Raises Refused (flood, quota, result_quota) and BucketError.
     """
     before = _begun_before(owner, said)
     if before is not None:
@@ -160,9 +161,9 @@ def finish(upload: Upload, told: Mapping[int, str] | None = None) -> AudioFile:
         raise Refused("size_differs")
     try:
         return _take_in(upload, info)
-    except uploads.OverQuota as error:
+    except OverQuota as error:
         abort(upload)
-        raise Refused("quota") from error
+        raise Refused(error.reason) from error
 
 
 def abort(upload: Upload) -> bool:
@@ -208,9 +209,10 @@ def _require_room(owner: AbstractBaseUser, said: Declared) -> None:
     if uploads.is_flood(owner) or coming.count() >= OPEN_AT_ONCE:
         raise Refused("flood")
     try:
-        uploads.check_quota(owner, said.size_bytes, coming=coming)
-    except uploads.OverQuota as error:
-        raise Refused("quota") from error
+        require_room(owner, said.size_bytes, coming=coming)
+        require_room_for_results(owner)
+    except OverQuota as error:
+        raise Refused(error.reason) from error
 
 
 def _insert(upload: Upload, said: Declared) -> None:

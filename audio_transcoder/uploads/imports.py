@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from audio_transcoder import engines, reasons, uploads
 from audio_transcoder.models import AudioFile, IntakeObject
+from audio_transcoder.quotas import OverQuota, require_room, require_room_for_results
 from audio_transcoder.uploads import intake
 from buckets import ObjectInfo, bucket
 from sound import probe
@@ -99,11 +100,12 @@ def take_file(
             sha256 = _hash(file, moved)
         state = HERE if _is_here(owner, sha256, before.st_size) else TAKEN
         if state == TAKEN and is_dry:
-            uploads.check_quota(owner, before.st_size)
+            require_room(owner, before.st_size)
+            require_room_for_results(owner)
             _look(path, formats)
         elif state == TAKEN:
             _accept(owner, path, sha256, formats)
-    except (Refused, probe.NotSound, uploads.OverQuota, OSError) as error:
+    except (Refused, probe.NotSound, OverQuota, OSError) as error:
         return Outcome(REFUSED, _sentence(error))
     return Outcome(state, _remove(path, before) if is_moved and not is_dry else "")
 
@@ -111,8 +113,8 @@ def take_file(
 def _sentence(error: Exception) -> str:
     if isinstance(error, probe.NotSound):
         return reasons.sentence(error.reason)
-    if isinstance(error, uploads.OverQuota):
-        return reasons.sentence("quota")
+    if isinstance(error, OverQuota):
+        return reasons.sentence(error.reason)
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return str(error)

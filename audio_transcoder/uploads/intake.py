@@ -27,6 +27,7 @@ import steps
 from audio_transcoder import keys, turns, uploads
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
 from audio_transcoder.models import IntakeObject
+from audio_transcoder.quotas import OverQuota, require_room, require_room_for_results
 from audio_transcoder.uploads import arrivals
 from buckets import BucketError, BucketMissing, BucketUnavailable, ObjectInfo, bucket, is_key
 from transcode_messages.languages import spoken_to
@@ -275,8 +276,8 @@ def _bring(row: IntakeObject) -> None:
         return
     try:
         _move(row, owner, info)
-    except uploads.OverQuota:  # used up since
-        _refuse(row, owner, "quota")
+    except OverQuota as error:  # used up since
+        _refuse(row, owner, error.reason)
         return
     row.refresh_from_db()
     _clear(row)
@@ -307,9 +308,10 @@ def _objection(owner: AbstractBaseUser, info: ObjectInfo) -> str:
     if info.size_bytes > settings.UPLOAD_MAX_BYTES:
         return "too_large"
     try:
-        uploads.check_quota(owner, info.size_bytes)
-    except uploads.OverQuota:
-        return "quota"
+        require_room(owner, info.size_bytes)
+        require_room_for_results(owner)
+    except OverQuota as error:
+        return error.reason
     return ""
 
 
@@ -337,7 +339,7 @@ def _move(row: IntakeObject, owner: AbstractBaseUser, info: ObjectInfo) -> None:
     """Copy the object to where uploads lie and write its rows; it still lies in the intake.
 
     The copy is made under a note that it must go, which the transaction of the rows takes back.
-    Raises BucketError and uploads.OverQuota; then nothing is left behind.
+    Raises BucketError and OverQuota; then nothing is left behind.
     """
     code = uuid.uuid4()
     media = bucket(settings.MEDIA_BUCKET)

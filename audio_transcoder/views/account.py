@@ -23,9 +23,9 @@ from audio_transcoder import removal
 from audio_transcoder.access import not_signed_in, signed_in
 from audio_transcoder.accounts.adapters import speak
 from audio_transcoder.accounts.forms import DeleteAccountForm, ProfileForm
-from audio_transcoder.accounts.quotas import quotas_of
 from audio_transcoder.accounts.sessions import end_others, places_of
 from audio_transcoder.models import StorageAccount, TranscodeJob, Upload
+from audio_transcoder.quotas import quotas_of
 from transcode_messages.languages import chosen_by
 from transcode_messages.models import Message, Preferences
 
@@ -56,12 +56,10 @@ def _change_profile(request: HttpRequest) -> HttpResponse:
 
 
 def _profile_page(request: HttpRequest, form: ProfileForm, status: int = 200) -> HttpResponse:
-    account = StorageAccount.objects.with_use().get(pk=request.user.pk)
     addresses = EmailAddress.objects.filter(user=request.user).order_by("-primary", "pk")
     context = {
         "form": form,
-        "account": account,
-        "quotas": quotas_of(account),
+        "quotas": quotas_of(request.user, with_unlimited=True),
         "address": addresses.first(),
         "has_second_factor": is_mfa_enabled(request.user),
     }

@@ -23,6 +23,7 @@ from audio_transcoder.file_page import facts, player, timeline
 from audio_transcoder.file_page.forecast import Forecast, forecast
 from audio_transcoder.forms import OptionsForm, ShareForm
 from audio_transcoder.models import AudioFile, Deletion, TooManyResults, TranscodeJob
+from audio_transcoder.quotas import OverQuota, require_room_for_results
 
 STOP_POLLING = 286  # htmx ends an element's polling with this status
 # wavesurfer.js writes the styles of its shadow tree.
@@ -128,9 +129,12 @@ def order(request: HttpRequest, code: UUID) -> HttpResponse:
     job = None
     if form.is_valid():
         try:
+            require_room_for_results(request.user)
             job = audio_file.order_missing(form.cleaned_data["formats"], form.options)
+        except OverQuota as error:
+            form.add_error("formats", reasons.refusal(error.reason))
         except TooManyResults:
-            form.add_error("formats", reasons.sentence("too_many_results"))
+            form.add_error("formats", reasons.refusal("too_many_results"))
     if not form.is_valid():
         context = page_context(audio_file, form)
         return render(request, "audio_transcoder/detail.html", context, status=422)
@@ -144,7 +148,8 @@ def order(request: HttpRequest, code: UUID) -> HttpResponse:
 def retry(request: HttpRequest, code: UUID) -> HttpResponse:
     """Order again whatever failed or was canceled."""
     audio_file = own_file(request, code)
-    audio_file.order_failed()
+    if has_room_for_results(request):
+        audio_file.order_failed()
     return redirect(audio_file)
 
 
@@ -153,8 +158,19 @@ def retry(request: HttpRequest, code: UUID) -> HttpResponse:
 def apply_label(request: HttpRequest, code: UUID) -> HttpResponse:
     """Order again the results that carry older tags or another cover."""
     audio_file = own_file(request, code)
-    audio_file.order_outdated()
+    if has_room_for_results(request):
+        audio_file.order_outdated()
     return redirect(audio_file)
+
+
+def has_room_for_results(request: HttpRequest) -> bool:
+    """Return whether more may be ordered; whoever may not is told so on the next page."""
+    try:
+        require_room_for_results(request.user)
+    except OverQuota as error:
+        messages.error(request, reasons.sentence(error.reason))
+        return False
+    return True
 
 
 @signed_in

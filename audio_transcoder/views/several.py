@@ -28,6 +28,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from audio_transcoder import reasons
 from audio_transcoder.access import signed_in
 from audio_transcoder.formats import FORMATS
 from audio_transcoder.forms import ArchiveForm, OrderForm
@@ -35,6 +36,8 @@ from audio_transcoder.library import archive
 from audio_transcoder.library.selection import Selection, work_off
 from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
 from audio_transcoder.models.files import AudioFileQuerySet
+from audio_transcoder.quotas import OverQuota, require_room_for_results
+from audio_transcoder.views.one_file import has_room_for_results
 
 # What can be canceled, and what tried again.
 ENDED_BADLY = (AudioFile.State.FAILED, AudioFile.State.CANCELED)
@@ -141,6 +144,11 @@ def order(request: HttpRequest, chosen: Selection, files: AudioFileQuerySet) -> 
     """Order formats for every file that has them neither ready nor under way."""
     is_sent = request.method == "POST"
     form = OrderForm(request.POST if is_sent else None, initial=_formats_asked(request))
+    if is_sent and form.is_valid():
+        try:
+            require_room_for_results(request.user)
+        except OverQuota as error:
+            form.add_error("formats", reasons.refusal(error.reason))
     if not is_sent or not form.is_valid():
         return _page(
             request, "several_order", chosen, files, form=form, status=422 if is_sent else 200
@@ -188,6 +196,8 @@ def _cancel(audio_file: AudioFile) -> bool:
 def retry(request: HttpRequest, chosen: Selection, files: AudioFileQuerySet) -> HttpResponse:
     if request.method != "POST":
         return _page(request, "several_retry", chosen, files)
+    if not has_room_for_results(request):
+        return redirect(_library(chosen))
 
     def act(some: AudioFileQuerySet) -> int:
         return sum(bool(one.order_failed()) for one in some.with_work())

@@ -20,6 +20,7 @@ from audio_transcoder.access import is_scripted, not_signed_in
 from audio_transcoder.formats import SOUND_EXTENSIONS
 from audio_transcoder.forms import UploadForm
 from audio_transcoder.models import AudioFile, Upload
+from audio_transcoder.quotas import OverQuota, quotas_of
 from audio_transcoder.uploads import declarations, limits
 from buckets import takes_parts
 
@@ -76,9 +77,9 @@ class UploadAudioFileView(View):
                 formats=form.cleaned_data["formats"],
                 token=form.cleaned_data["token"],
             )
-        except uploads.OverQuota:
-            form.add_error(None, reasons.sentence("quota"))
-            return self._refused(request, form, reason="quota")
+        except OverQuota as error:
+            form.add_error(None, reasons.sentence(error.reason))
+            return self._refused(request, form, reason=error.reason)
         return self._accepted(request, audio_file)
 
     def _accepted(self, request: HttpRequest, audio_file: AudioFile) -> HttpResponse:
@@ -122,17 +123,18 @@ class UploadAudioFileView(View):
         self, request: HttpRequest, form: UploadForm, status: int = 200, refusal: str = ""
     ) -> HttpResponse:
         coming = Upload.objects.unfinished().filter(owner=request.user)
-        room = limits.room_of(request.user, coming=coming)
+        quotas = quotas_of(request.user, coming=coming)
         context = {
             "form": form,
-            "room": room,
-            "limits": limits.told(room),
+            "quotas": quotas,
+            "limits": limits.told(quotas),
             "max_bytes": settings.UPLOAD_MAX_BYTES,
             "max_duration_s": settings.MAX_DURATION_S,
             "media_types": declarations.MEDIA_TYPE.pattern,
             "extensions": ",".join(SOUND_EXTENSIONS),
             "not_audio": reasons.sentence("not_audio"),
             "too_long": reasons.sentence("too_long"),
+            "no_results": reasons.sentence("result_quota"),
             "kinds": engines.kinds(),
             "refusal": refusal,
             "uppy": settings.UPPY if settings.HAS_UPPY and takes_parts() else "",

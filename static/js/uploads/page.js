@@ -246,10 +246,10 @@
     }
     for (const [key, row] of rows) {
       if (!["ready", "full"].includes(row.state)) continue;
-      const why = isTooLong(row) ? words.tooLong
+      const why = words.noResults || (isTooLong(row) ? words.tooLong
         : today < 1 ? words.noFilesToday
         : kept < 1 ? words.noFiles
-        : row.size > bytes ? fill(words.noSpace, { room: size(Math.max(bytes, 0)) }) : "";
+        : row.size > bytes ? fill(words.noSpace, { room: size(Math.max(bytes, 0)) }) : "");
       if (why) hold(key, row, why);
       else {
         if (row.isHeld) giveBack(row);

@@ -1,0 +1,144 @@
+"""What one person may keep and upload: counted here for the pages that tell it, and enforced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Count, Q, QuerySet, Sum
+from django.template.defaultfilters import filesizeformat
+from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from audio_transcoder.models import AudioFile, Rendition, Upload
+
+LABELS: dict[str, str | Promise] = {
+    "bytes": gettext_lazy("Uploaded files together"),
+    "files": gettext_lazy("Files"),
+    "files_today": gettext_lazy("Files uploaded in the last 24 hours"),
+    "result_bytes": gettext_lazy("Results together"),
+}
+
+
+class OverQuota(Exception):
+    """The person may not keep, or have made, any more; ``reason``: a code of ``reasons``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Quota:
+    """One limit and what is used of it; ``limit`` 0: there is none."""
+
+    name: str  # of ``LABELS``
+    used: int
+    limit: int
+
+    @property
+    def left(self) -> int | None:
+        """What may still come; None: as much as they like."""
+        return max(0, self.limit - self.used) if self.limit else None
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.left == 0
+
+    @property
+    def reason(self) -> str:
+        """Why something is refused that goes beyond it."""
+        return "result_quota" if self.name == "result_bytes" else "quota"
+
+    @property
+    def label(self) -> str:
+        return str(LABELS[self.name])
+
+    @property
+    def words(self) -> str:
+        used, limit = self._amount(self.used), self._amount(self.limit)
+        if not self.limit:
+            return _("%(used)s, no limit") % {"used": used}
+        return _("%(used)s of %(limit)s") % {"used": used, "limit": limit}
+
+    def _amount(self, number: int) -> str:
+        is_size = self.name.endswith("bytes")
+        return filesizeformat(number) if is_size else number_format(number, force_grouping=True)
+
+
+def quotas_of(
+    owner: AbstractBaseUser,
+    names: Iterable[str] = tuple(LABELS),
+    *,
+    coming: QuerySet[Upload] | None = None,
+    with_unlimited: bool = False,
+) -> dict[str, Quota]:
+    """Return the limits of ``owner`` by name.
+
+    ``coming``: uploads that count as if they had arrived. What has no limit is neither counted nor
+    returned, unless it is ``with_unlimited``.
+    """
+    limits = {
+        "bytes": settings.QUOTA_BYTES,
+        "files": settings.QUOTA_FILES,
+        "files_today": settings.QUOTA_FILES_PER_DAY,
+        "result_bytes": settings.QUOTA_RESULT_BYTES,
+    }
+    wanted = [name for name in names if limits[name] or with_unlimited]
+    used = _used(owner, wanted)
+    more = _used_by(coming) if wanted and coming is not None else {}
+    return {name: Quota(name, used[name] + more.get(name, 0), limits[name]) for name in wanted}
+
+
+def require_room(
+    owner: AbstractBaseUser, size_bytes: int, *, coming: QuerySet[Upload] | None = None
+) -> None:
+    """Raise OverQuota if ``owner`` may not keep another file of this size.
+
+    ``coming``: uploads that count as if they had arrived.
+    """
+    for quota in quotas_of(owner, ("bytes", "files", "files_today"), coming=coming).values():
+        _require(quota, size_bytes if quota.name == "bytes" else 1)
+
+
+def require_room_for_results(owner: AbstractBaseUser) -> None:
+    """Raise OverQuota if the results of ``owner`` take all the space they may.
+
+    Asked before something is begun: a file that is on its way, or a job that was ordered, is
+    finished. How large a result gets is known once it is there, so the last ones may go beyond.
+    """
+    for quota in quotas_of(owner, ("result_bytes",)).values():
+        _require(quota, 1)
+
+
+def _require(quota: Quota, more: int) -> None:
+    if quota.left is not None and more > quota.left:
+        raise OverQuota(quota.reason)
+
+
+def _used(owner: AbstractBaseUser, names: Iterable[str]) -> dict[str, int]:
+    a_day_ago = timezone.now() - timedelta(days=1)
+    ways = {
+        "bytes": Sum("size_bytes"),
+        "files": Count("pk"),
+        "files_today": Count("pk", filter=Q(created_at__gt=a_day_ago)),
+    }
+    used = {}
+    of_files = {name: ways[name] for name in names if name in ways}
+    if of_files:
+        used |= AudioFile.objects.filter(owner=owner).aggregate(**of_files)
+    if "result_bytes" in names:
+        results = Rendition.objects.filter(audio_file__owner=owner)
+        used |= results.aggregate(result_bytes=Sum("size_bytes"))
+    return {name: number or 0 for name, number in used.items()}
+
+
+def _used_by(coming: QuerySet[Upload]) -> dict[str, int]:
+    found = coming.aggregate(bytes=Sum("size_bytes"), files=Count("pk"))
+    return {**found, "files_today": found["files"], "bytes": found["bytes"] or 0}
