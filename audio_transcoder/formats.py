@@ -52,6 +52,8 @@ class Format:
     mediaconvert: MediaConvertGroup = field(hash=False)  # the same, as MediaConvert has it
     about_kbps: int  # kbit/s of most music, for estimates of size
     is_lossless: bool = False
+    # Sample rate, depth and channels are the source's, not those of preset and group.
+    keeps_source: bool = False
     holds_cover: bool = True  # whether its container takes a picture
     bitrates_kbps: tuple[int, ...] = ()  # what people choose from; any of LEAST to MOST will do
     steps_kbps: tuple[int, ...] = ()  # the only ones that its codec has; empty: any
@@ -69,6 +71,7 @@ _RAW = {"Container": "RAW"}  # no container but the codec's own
 _CD = {"BitDepth": 16, "Channels": 2, "SampleRate": 44100}
 _WAV = {"Codec": "WAV", "WavSettings": {**_CD, "Format": "RIFF"}}
 _FLAC = {"Codec": "FLAC", "FlacSettings": _CD}
+_FLAC_24 = {"Codec": "FLAC", "FlacSettings": {**_CD, "BitDepth": 24}}
 _MP3 = {
     "Codec": "MP3",
     "Mp3Settings": {
@@ -105,11 +108,16 @@ LEAST_KBPS, MOST_KBPS = 64, 320
 FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
-        Format("wav", "WAV", "wav", "audio/wav", _("CD quality, uncompressed, opens everywhere"),
+        Format("wav", "WAV", "wav", "audio/wav",
+               _("CD quality (44.1 kHz, 16 bit, stereo), opens everywhere"),
                "1351620000001-300300", _file(_RAW, _WAV), 1411,
                is_lossless=True, holds_cover=False),
         Format("flac", "FLAC", "flac", "audio/flac", _("CD quality, about half the size of WAV"),
                "1351620000001-300110", _file(_RAW, _FLAC), 850, is_lossless=True),
+        Format("flac-exact", "FLAC 1:1", "flac", "audio/flac",
+               _("Sample rate, depth and channels as in your file"),
+               "1351620000001-300110", _file(_RAW, _FLAC_24), 850,
+               is_lossless=True, keeps_source=True),
         Format("mp4", "MP4", "mp4", "audio/mp4", _("AAC 256 kbit/s, small and good for phones"),
                "1351620000001-100110", _file(_MP4, _AAC), 260,
                bitrates_kbps=(96, 128, 160, 192, 256, 320)),
@@ -143,8 +151,8 @@ SELECTIONS: dict[str, Selection] = {
     selection.name: selection
     for selection in (
         Selection("lossless", _("Lossless"),
-                  _("WAV and FLAC in CD quality, to keep and to edit"),
-                  ("wav", "flac")),
+                  _("FLAC with rate, depth and channels of your file, to keep and to edit"),
+                  ("flac-exact",)),
         Selection("small", _("Small"),
                   _("MP4 with AAC: sounds as good to most ears, for phones and for sending"),
                   ("mp4",)),

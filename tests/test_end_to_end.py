@@ -55,6 +55,22 @@ def test_an_mp3_becomes_wav_flac_and_mp4_and_its_owner_is_told(
         assert sounds.decoded_seconds(result) == pytest.approx(5, abs=0.1)
 
 
+def test_what_is_called_lossless_is_the_same_to_the_last_sample(
+    system: System, person: Person, tmp_path: Path
+):
+    studio = sounds.make(tmp_path / "Studio.wav", 1, "-ac", "1", "-c:a", "pcm_s24le", rate=96_000)
+    page = person.get("/audio/upload/").text
+    formats = re.search(r'value="lossless"[^>]* data-formats="([^"]+)"', page)[1].split(",")
+    code = code_of(person.upload(studio, tuple(formats)))
+    facts = (
+        "SELECT r.sample_rate_hz, r.bits, r.channels, r.is_faithful"
+        " FROM audio_transcoder_rendition r JOIN audio_transcoder_audiofile f"
+        " ON f.id = r.audio_file_id WHERE f.code = ? AND r.is_faithful IS NOT NULL"
+    )
+    found = wait_for(lambda: system.rows(facts, code.replace("-", "")), "a proof", 120)
+    assert found == [(96_000, 24, 1, 1)] * len(formats)
+
+
 def test_both_wires_are_real_http(system: System, person: Person, music: Path):
     person.upload(music, ("flac",))
     person.wait_until_ready()

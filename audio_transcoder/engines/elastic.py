@@ -82,8 +82,8 @@ class ElasticTranscoder:
         self.client = client
         self.pipeline_name = pipeline_name
         self._pipeline_id: str | None = None
-        # Presets with a bit rate of their own: base preset and kbit/s -> id.
-        self._made_presets: dict[tuple[str, int], str] = {}
+        # Presets of our own: base preset and kbit/s, None for what keeps the source's rate -> id.
+        self._made_presets: dict[tuple[str, int | None], str] = {}
 
     @classmethod
     def from_settings(cls, region_name: str, pipeline_name: str) -> ElasticTranscoder:
@@ -159,20 +159,19 @@ class ElasticTranscoder:
             raise
 
     def _preset_id(self, wanted: Wanted) -> str:
-        """Return the id of the preset for ``wanted``; one for a bit rate of its own is made once.
+        """Return the id of the preset for ``wanted``; one that no system has is made once.
 
-        It is known by its name. Two that are made at once are alike, and the older one counts.
-        Source: ListPresets, ReadPreset, CreatePreset.
+        That is one for a bit rate of its own, or for what keeps the source's rate, depth and
+        channels. It is known by its name. Two that are made at once are alike, and the older one
+        counts. Source: ListPresets, ReadPreset, CreatePreset.
         """
         base_id, kbps = wanted.format.elastic_preset_id, wanted.bitrate_kbps
-        if kbps is None:
+        if kbps is None and not wanted.format.keeps_source:
             return base_id
         key = (base_id, kbps)
         if key not in self._made_presets:
             base = self._call(lambda: self.client.read_preset(Id=base_id)["Preset"])
-            audio = {**base["Audio"], "BitRate": str(kbps)}
-            name = f"{wanted.format.label} {kbps} kbit/s"
-            alike = {"Name": name, "Container": base["Container"], "Audio": audio}
+            alike = {"Container": base["Container"], **_own_preset(base["Audio"], wanted)}
             self._made_presets[key] = self._call(
                 lambda: (
                     self._find_preset(alike) or self.client.create_preset(**alike)["Preset"]["Id"]
@@ -185,7 +184,7 @@ class ElasticTranscoder:
         pages = self.client.get_paginator("list_presets").paginate(Ascending="true")
         for page in pages:
             for preset in page["Presets"]:
-                if preset.get("Type") == "Custom" and alike.items() <= preset.items():
+                if preset.get("Type") == "Custom" and _as_made(preset) == _as_made(alike):
                     return preset["Id"]
         return None
 
@@ -280,6 +279,24 @@ class ElasticTranscoder:
             raise TranscoderUnavailable(str(error)) from error
         except (ResponseParserError, *UNREADABLE) as error:
             raise TranscoderUnavailable(f"an answer that makes no sense ({error!r})") from error
+
+
+def _as_made(preset: dict[str, Any]) -> dict[str, Any]:
+    """Return what tells one of our presets from another, without what a server fills in."""
+    audio = {**(preset.get("Audio") or {})}
+    audio.pop("AudioPackingMode", None)
+    return {"Name": preset.get("Name"), "Container": preset.get("Container"), "Audio": audio}
+
+
+def _own_preset(audio: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+    """Return name and sound of the preset for ``wanted``; ``audio``: the system preset's."""
+    if not wanted.format.keeps_source:
+        name = f"{wanted.format.label} {wanted.bitrate_kbps} kbit/s"
+        return {"Name": name, "Audio": {**audio, "BitRate": str(wanted.bitrate_kbps)}}
+    # Without BitDepth a FLAC has that of each input, up to 24.
+    kept = {name: value for name, value in audio.items() if name != "CodecOptions"}
+    audio = {**kept, "SampleRate": "auto", "Channels": "auto"}
+    return {"Name": wanted.format.label, "Audio": audio}
 
 
 def _output(wanted: Wanted, preset_id: str, order: Order) -> dict[str, Any]:

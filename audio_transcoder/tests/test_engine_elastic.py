@@ -344,9 +344,31 @@ def test_a_bit_rate_of_its_own_is_a_preset_made_once(stubbed):
         engine.create_job(ORDER_128)
 
 
+def test_what_keeps_the_source_is_a_preset_that_says_nothing_of_rate_and_depth(stubbed):
+    engine, stubber = stubbed
+    cd = {
+        "Codec": "flac",
+        "SampleRate": "44100",
+        "Channels": "2",
+        "CodecOptions": {"BitDepth": "16"},
+    }
+    base = {"Id": "1351620000001-300110", "Container": "flac", "Type": "System", "Audio": cd}
+    own = {
+        "Name": "FLAC 1:1",
+        "Container": "flac",
+        "Audio": {"Codec": "flac", "SampleRate": "auto", "Channels": "auto"},
+    }
+    stubber.add_response("read_preset", {"Preset": base}, {"Id": base["Id"]})
+    stubber.add_response("list_presets", {"Presets": [base]}, {"Ascending": "true"})
+    stubber.add_response("create_preset", {"Preset": {**own, "Id": "1-new"}}, own)
+    assert engine._preset_id(Wanted("o.flac", FORMATS["flac-exact"])) == "1-new"
+    assert engine._preset_id(Wanted("o.flac", FORMATS["flac"])) == base["Id"]
+
+
 def test_a_preset_that_somebody_made_is_found_by_its_name_and_content(stubbed):
     engine, stubber = stubbed
-    there = {**OWN, "Id": "1-there", "Type": "Custom"}
+    filled_in = {**OWN["Audio"], "AudioPackingMode": "SingleTrack"}
+    there = {**OWN, "Id": "1-there", "Type": "Custom", "Audio": filled_in}
     stubber.add_response("read_preset", {"Preset": BASE}, {"Id": BASE["Id"]})
     stubber.add_response("list_presets", {"Presets": [ALIKE_BUT_NOT, there]}, {"Ascending": "true"})
     with_pipeline(stubber)

@@ -32,7 +32,11 @@ JOB_ID = "1790000000000-ab12cd"
 OUR_ID = "3f6c1b0e-6a52-4b5e-9d5e-0c7b2f1f9a10"
 SOURCE = Source("media/uploads/u/source", "mp3", "mp3", 2, 44100, 60_000)
 PREFIX = "media/renditions/u/j"
-ALL = [Wanted(f"{PREFIX}/{format.name}.{format.extension}", format) for format in FORMATS.values()]
+ALL = [
+    Wanted(f"{PREFIX}/{format.name}.{format.extension}", format)
+    for format in FORMATS.values()
+    if not format.keeps_source
+]
 ORDER = Order(OUR_ID, SOURCE, ALL)
 
 
@@ -720,3 +724,19 @@ def test_a_softness_and_an_aac_rate_beyond_the_api_become_the_nearest_that_it_ha
     [described] = made["Settings"]["OutputGroups"][0]["Outputs"][0]["AudioDescriptions"]
     assert described["CodecSettings"]["AacSettings"]["Bitrate"] == 128_000
     assert described["AudioNormalizationSettings"]["TargetLkfs"] == -59
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "made_rate"),
+    [(96_000, 1, 96_000), (8000, 2, 22_050), (None, None, 44_100)],
+)
+def test_what_is_called_lossless_keeps_rate_and_channels_and_no_bit_is_cut(
+    rate, channels, made_rate
+):
+    wanted = Wanted(f"{PREFIX}/x.flac", FORMATS["flac-exact"])
+    source = Source("a", container="wav", sample_rate_hz=rate, channels=channels)
+    made = request(source, [wanted])
+    assert problems("CreateJob", made) == []
+    [output] = made["Settings"]["OutputGroups"][0]["Outputs"]
+    settings = output["AudioDescriptions"][0]["CodecSettings"]["FlacSettings"]
+    assert settings == {"BitDepth": 24, "SampleRate": made_rate, "Channels": channels or 2}

@@ -27,12 +27,13 @@ def test_a_selection_is_told_from_ones_own_choice_and_from_the_others():
 
 
 def test_what_is_called_lossless_is():
-    assert all(FORMATS[name].is_lossless for name in SELECTIONS["lossless"].formats)
+    lossless = [FORMATS[name] for name in SELECTIONS["lossless"].formats]
+    assert all(format.is_lossless and format.keeps_source for format in lossless)
 
 
 def test_a_minute_takes_what_its_formats_take():
     assert SELECTIONS["old"].bytes_per_minute == FORMATS["mp3"].about_kbps * 7500
-    assert SELECTIONS["lossless"].bytes_per_minute == (1411 + 850) * 7500
+    assert SELECTIONS["small"].bytes_per_minute == 260 * 7500
 
 
 def test_every_kind_of_sound_may_be_in_a_folder():

@@ -32,6 +32,7 @@ READABLE: dict[str, tuple[str, ...]] = {
 }
 # Bytes: sizes in a RIFF file have 32 bits, and its header needs some of them.
 RIFF_LIMIT = 2**32 - 4096
+FLAC_RATES = (22050, 192_000)  # Hz, from and to
 # Hours of a timecode go up to 24.
 CLIP_LIMIT_MS = 25 * 3600 * 1000
 # AacSettings.Bitrate takes these alone, of those that people may order; in kbit/s.
@@ -53,7 +54,7 @@ def request(order: Order, *, env: str, role: str, queue: str, bucket: str) -> di
             "TimecodeConfig": {"Source": "ZEROBASED"},
             "Inputs": [_input(f"s3://{bucket}/{order.source.key}", order)],
             "OutputGroups": [
-                _group(wanted.format.name, f"s3://{bucket}/{wanted.key}", wanted, order.target_lufs)
+                _group(wanted.format.name, f"s3://{bucket}/{wanted.key}", wanted, order)
                 for wanted in order.outputs
             ],
         },
@@ -120,17 +121,27 @@ def _input(uri: str, order: Order) -> dict[str, Any]:
     return one
 
 
-def _with_bitrate(audio: Mapping[str, Any], bitrate_kbps: int | None) -> Mapping[str, Any]:
-    """Return CodecSettings with another bit rate, in kbit/s, where one is wanted."""
-    member = next((name for name in audio if "Bitrate" in (audio[name] or ())), None)
-    if bitrate_kbps is None or member is None:
-        return audio
-    if member == "AacSettings":
-        bitrate_kbps = min(_AAC_KBPS, key=lambda kbps: abs(kbps - bitrate_kbps))
-    return {**audio, member: {**audio[member], "Bitrate": bitrate_kbps * 1000}}
+def _codec_settings(audio: Mapping[str, Any], wanted: Wanted, source: Source) -> Mapping[str, Any]:
+    """Return CodecSettings with what of ``wanted`` is not as its format has it.
+
+    That is a bit rate, in kbit/s, or sample rate and channels of the source, as far as they are
+    known.
+    """
+    member = next((name for name in audio if name != "Codec"), "")
+    own: dict[str, int] = {}
+    kbps = wanted.bitrate_kbps
+    if kbps is not None and "Bitrate" in audio.get(member, ()):
+        if member == "AacSettings":
+            kbps = min(_AAC_KBPS, key=lambda step: abs(step - wanted.bitrate_kbps))
+        own["Bitrate"] = kbps * 1000
+    if wanted.format.keeps_source and source.channels:
+        own["Channels"] = source.channels
+    if wanted.format.keeps_source and source.sample_rate_hz:
+        own["SampleRate"] = min(max(source.sample_rate_hz, FLAC_RATES[0]), FLAC_RATES[1])
+    return {**audio, member: {**audio[member], **own}} if own else audio
 
 
-def _group(name: str, uri: str, wanted: Wanted, target_lufs: float | None) -> dict[str, Any]:
+def _group(name: str, uri: str, wanted: Wanted, order: Order) -> dict[str, Any]:
     """Return an OutputGroup whose file, or whose playlist, is stored exactly at ``uri``."""
     group = wanted.format.mediaconvert
     stem, _dot, extension = uri.rpartition(".")
@@ -144,13 +155,13 @@ def _group(name: str, uri: str, wanted: Wanted, target_lufs: float | None) -> di
         if entry.audio:
             described = {
                 "AudioSourceName": "Audio Selector 1",
-                "CodecSettings": _with_bitrate(entry.audio, wanted.bitrate_kbps),
+                "CodecSettings": _codec_settings(entry.audio, wanted, order.source),
             }
-            if target_lufs is not None:
+            if order.target_lufs is not None:
                 described["AudioNormalizationSettings"] = {
                     "Algorithm": "ITU_BS_1770_3",
                     "AlgorithmControl": "CORRECT_AUDIO",
-                    "TargetLkfs": max(target_lufs, _SOFTEST_LKFS),
+                    "TargetLkfs": max(order.target_lufs, _SOFTEST_LKFS),
                     "PeakCalculation": "TRUE_PEAK",
                     "TruePeakLimiterThreshold": -1.0,
                 }
