@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,124 @@ class FormatsField(forms.MultipleChoiceField):
         )
 
 
-class UploadForm(forms.Form):
+class NumberField(forms.CharField):
+    """A number from ``least`` to ``most``, with a comma or a point; empty: None.
+
+    ``places``: how many digits may stand behind it. ``refusal`` says what is taken.
+    """
+
+    def __init__(
+        self, *, least: int, most: int, refusal: str | Promise, places: int = 0, **kwargs: Any
+    ) -> None:
+        mode = "text" if least < 0 else "numeric"  # keyboards of numbers alone have no minus
+        widget = forms.TextInput(attrs={"inputmode": mode, "autocomplete": "off"})
+        super().__init__(required=False, max_length=10, widget=widget, **kwargs)
+        self._least, self._most, self.refusal = least, most, refusal
+        part = rf"(?:\.[0-9]{{1,{places}}})?" if places else ""
+        self._shape = re.compile(f"-?[0-9]{{1,3}}{part}")
+
+    def clean(self, value: Any) -> float | None:
+        text = super().clean(value).replace(variants.MINUS, "-").replace(",", ".")
+        if not text:
+            return None
+        if not self._shape.fullmatch(text) or not self._least <= float(text) <= self._most:
+            raise forms.ValidationError(self.refusal, code="invalid")
+        return float(text)
+
+
+class SoundForm(forms.Form):
+    """How results shall sound: the fields that whatever is ordered has.
+
+    What is not among the choices of a field is written into the one behind it, ``…_other``.
+    """
+
+    loudness = forms.ChoiceField(
+        label=_("Loudness"),
+        choices=[
+            ("", _("As it is")),
+            ("-23", _("−23 LUFS, as on radio and television")),  # noqa: RUF001
+            ("-16", _("−16 LUFS, as podcasts are")),  # noqa: RUF001
+            ("-14", _("−14 LUFS, as streamed music is")),  # noqa: RUF001
+            (OTHER, _("Another one …")),
+        ],
+        required=False,
+        help_text=_("All of it is made louder or softer, never so loud that it is distorted."),
+    )
+    loudness_other = NumberField(
+        label=_("Loudness in LUFS"),
+        least=variants.SOFTEST_LUFS,
+        most=variants.LOUDEST_LUFS,
+        places=1,
+        help_text=_("From −70 to −5, e.g. −16.5."),  # noqa: RUF001
+        refusal=_("Write a loudness from −70 to −5 LUFS, e.g. −16.5."),  # noqa: RUF001
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for format in FORMATS.values():
+            if format.bitrates_kbps:
+                self._add_bitrate(format)
+
+    def _add_bitrate(self, format: Format) -> None:
+        name = self._rate_name(format.name)
+        rates = [(str(kbps), f"{kbps} kbit/s") for kbps in format.bitrates_kbps]
+        self.fields[name] = forms.ChoiceField(
+            label=_("Bit rate of {format}").format(format=format.label),
+            choices=[("", _("As usual")), *rates, (OTHER, _("Another one …"))],
+            required=False,
+        )
+        span = {"least": LEAST_KBPS, "most": MOST_KBPS, "format": format.label}
+        hint = _("From {least} to {most}; {format} gets the nearest that it has.")
+        self.fields[f"{name}_other"] = NumberField(
+            label=_("Bit rate of {format} in kbit/s").format(format=format.label),
+            least=LEAST_KBPS,
+            most=MOST_KBPS,
+            help_text=(hint if format.steps_kbps else _("From {least} to {most}.")).format(**span),
+            refusal=_("Write a whole number from {least} to {most}.").format(**span),
+        )
+
+    @staticmethod
+    def _rate_name(format_name: str) -> str:
+        return f"bitrate_{format_name}"
+
+    @property
+    def option_fields(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
+        """Return each choice, and the field behind it for what is not among them."""
+        others = [name for name in self.fields if name.endswith("_other")]
+        return [(self[name.removesuffix("_other")], self[name]) for name in others]
+
+    def clean(self) -> dict[str, Any]:
+        """Put what was written behind a choice in its place: numbers, None for what is as usual."""
+        formats = self.cleaned_data.get("formats", FORMATS)
+        for choice, other in self.option_fields:
+            name, format_name = choice.name, choice.name.removeprefix("bitrate_")
+            if format_name in FORMATS and format_name not in formats:
+                self.errors.pop(other.name, None)  # nothing is made of it
+            else:
+                self.cleaned_data[name] = self._chosen(name)
+        return self.cleaned_data
+
+    def _chosen(self, name: str) -> float | None:
+        """Return what was chosen or written; None: nothing, or what is wrong."""
+        chosen, other = self.cleaned_data.get(name), f"{name}_other"
+        if chosen != OTHER:
+            self.errors.pop(other, None)  # left behind a choice that was taken back
+            return float(chosen) if chosen else None
+        if other in self.cleaned_data and self.cleaned_data[other] is None:
+            refusal = self.fields[other].refusal
+            self.add_error(other, forms.ValidationError(refusal, code="required"))
+        return self.cleaned_data.get(other)
+
+    def sound_options(self, formats: Iterable[str]) -> Options:
+        """Return what was chosen for all of a sound in these formats, once the form is valid."""
+        rates = {name: self.cleaned_data.get(self._rate_name(name)) for name in formats}
+        return Options(
+            target_lufs=self.cleaned_data["loudness"],
+            bitrates={n: FORMATS[n].nearest_kbps(int(kbps)) for n, kbps in rates.items() if kbps},
+        )
+
+
+class UploadForm(SoundForm):
     """A sound file, its name and what to make of it."""
 
     token = forms.UUIDField(widget=forms.HiddenInput, required=False)
@@ -112,12 +230,24 @@ class UploadForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """Refuse what the engine of the site cannot do, before anything of it is stored."""
+        super().clean()
         if "mp3_file" in self.cleaned_data:
             refused = engines.refusal(self.sound, self.cleaned_data.get("formats", ()))
             if refused:
                 text = reasons.sentence(refused.reason)
                 self.add_error("mp3_file", forms.ValidationError(text, code=refused.reason))
         return self.cleaned_data
+
+    @property
+    def options(self) -> Options:
+        """What was asked for, once the form is valid."""
+        return self.sound_options(self.cleaned_data["formats"])
+
+    @property
+    def has_options(self) -> bool:
+        """Whether anything but formats was chosen, or is wrong."""
+        fields = [field for pair in self.option_fields for field in pair]
+        return any(field.value() or field.errors for field in fields)
 
     def selections(self) -> list[tuple[BoundWidget, Selection | None]]:
         """Return each way to choose, with the formats that it stands for; None: one's own."""
@@ -160,112 +290,24 @@ class PositionField(forms.CharField):
         return 1000 * seconds + int((found["part"] or "0").ljust(3, "0"))
 
 
-class NumberField(forms.CharField):
-    """A number from ``least`` to ``most``, with a comma or a point; empty: None.
-
-    ``places``: how many digits may stand behind it. ``refusal`` says what is taken.
-    """
-
-    def __init__(
-        self, *, least: int, most: int, refusal: str | Promise, places: int = 0, **kwargs: Any
-    ) -> None:
-        mode = "text" if least < 0 else "numeric"  # keyboards of numbers alone have no minus
-        widget = forms.TextInput(attrs={"inputmode": mode, "autocomplete": "off"})
-        super().__init__(required=False, max_length=10, widget=widget, **kwargs)
-        self._least, self._most, self.refusal = least, most, refusal
-        part = rf"(?:\.[0-9]{{1,{places}}})?" if places else ""
-        self._shape = re.compile(f"-?[0-9]{{1,3}}{part}")
-
-    def clean(self, value: Any) -> float | None:
-        text = super().clean(value).replace(variants.MINUS, "-").replace(",", ".")
-        if not text:
-            return None
-        if not self._shape.fullmatch(text) or not self._least <= float(text) <= self._most:
-            raise forms.ValidationError(self.refusal, code="invalid")
-        return float(text)
-
-
 class OrderForm(forms.Form):
     """More formats of files that are already here."""
 
     formats = FormatsField()
 
 
-class OptionsForm(OrderForm):
+class OptionsForm(SoundForm, OrderForm):
     """More formats of one file, of all of it or a part, as it is or otherwise."""
 
     clip_start = PositionField(label=_("From"), help_text=_("Empty: the beginning."))
     clip_end = PositionField(
         label=pgettext_lazy("end of a part", "To"), help_text=_("Empty: the end.")
     )
-    loudness = forms.ChoiceField(
-        label=_("Loudness"),
-        choices=[
-            ("", _("As it is")),
-            ("-23", _("−23 LUFS, as on radio and television")),  # noqa: RUF001
-            ("-16", _("−16 LUFS, as podcasts are")),  # noqa: RUF001
-            ("-14", _("−14 LUFS, as streamed music is")),  # noqa: RUF001
-            (OTHER, _("Another one …")),
-        ],
-        required=False,
-        help_text=_("All of it is made louder or softer, never so loud that it is distorted."),
-    )
-    loudness_other = NumberField(
-        label=_("Loudness in LUFS"),
-        least=variants.SOFTEST_LUFS,
-        most=variants.LOUDEST_LUFS,
-        places=1,
-        help_text=_("From −70 to −5, e.g. −16.5."),  # noqa: RUF001
-        refusal=_("Write a loudness from −70 to −5 LUFS, e.g. −16.5."),  # noqa: RUF001
-    )
-
     options: Options  # what was asked for, once the form is valid
 
     def __init__(self, *args: Any, audio_file: AudioFile, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.audio_file = audio_file
-        for format in FORMATS.values():
-            if format.bitrates_kbps:
-                self._add_bitrate(format)
-
-    def _add_bitrate(self, format: Format) -> None:
-        name = self._rate_name(format.name)
-        rates = [(str(kbps), f"{kbps} kbit/s") for kbps in format.bitrates_kbps]
-        self.fields[name] = forms.ChoiceField(
-            label=_("Bit rate of {format}").format(format=format.label),
-            choices=[("", _("As usual")), *rates, (OTHER, _("Another one …"))],
-            required=False,
-        )
-        span = {"least": LEAST_KBPS, "most": MOST_KBPS, "format": format.label}
-        hint = _("From {least} to {most}; {format} gets the nearest that it has.")
-        self.fields[f"{name}_other"] = NumberField(
-            label=_("Bit rate of {format} in kbit/s").format(format=format.label),
-            least=LEAST_KBPS,
-            most=MOST_KBPS,
-            help_text=(hint if format.steps_kbps else _("From {least} to {most}.")).format(**span),
-            refusal=_("Write a whole number from {least} to {most}.").format(**span),
-        )
-
-    @staticmethod
-    def _rate_name(format_name: str) -> str:
-        return f"bitrate_{format_name}"
-
-    @property
-    def option_fields(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
-        """Return each choice, and the field behind it for what is not among them."""
-        others = [name for name in self.fields if name.endswith("_other")]
-        return [(self[name.removesuffix("_other")], self[name]) for name in others]
-
-    def _chosen(self, name: str) -> float | None:
-        """Return what was chosen or written; None: nothing, or what is wrong."""
-        chosen = self.cleaned_data.get(name)
-        if chosen != OTHER:
-            return float(chosen) if chosen else None
-        other = f"{name}_other"
-        if other in self.cleaned_data and self.cleaned_data[other] is None:
-            refusal = self.fields[other].refusal
-            self.add_error(other, forms.ValidationError(refusal, code="required"))
-        return self.cleaned_data.get(other)
 
     @property
     def has_options(self) -> bool:
@@ -280,25 +322,18 @@ class OptionsForm(OrderForm):
 
     def clean(self) -> dict[str, Any]:
         self._check_clip()
-        for name in [name for name in self.errors if name.endswith("_other")]:
-            if self.cleaned_data.get(name.removesuffix("_other")) != OTHER:
-                del self.errors[name]  # left behind a choice that was taken back
-        target_lufs = self._chosen("loudness")
-        formats = self.cleaned_data.get("formats", [])
-        rates = {name: self._chosen(self._rate_name(name)) for name in formats}
+        super().clean()
         if self.errors:
             return self.cleaned_data
         start_ms, end_ms = self.cleaned_data["clip_start"], self.cleaned_data["clip_end"]
         if end_ms == self.audio_file.duration_ms:
             end_ms = None
         is_clip = bool(start_ms) or end_ms is not None
-        self.options = Options(
-            clip_start_ms=(start_ms or 0) if is_clip else None,
-            clip_end_ms=end_ms,
-            target_lufs=target_lufs,
-            bitrates={n: FORMATS[n].nearest_kbps(int(kbps)) for n, kbps in rates.items() if kbps},
+        options = self.sound_options(self.cleaned_data["formats"])
+        self.options = replace(
+            options, clip_start_ms=(start_ms or 0) if is_clip else None, clip_end_ms=end_ms
         )
-        self._ask_the_engine(formats)
+        self._ask_the_engine(self.cleaned_data["formats"])
         return self.cleaned_data
 
     def _check_clip(self) -> None:

@@ -127,7 +127,7 @@ def test_a_part_begins_and_ends_where_the_player_is_and_is_as_loud_as_asked(
         page.get_by_role("button", name=button).click()
     expect(page.get_by_label("From")).to_have_value("0:10.000")
     expect(page.get_by_label("To", exact=True)).to_have_value("0:15.000")
-    page.get_by_role("checkbox", name=re.compile("FLAC")).check()
+    page.locator("#order [value=flac]").check()
     page.get_by_role("checkbox", name=re.compile("MP3")).check()
     page.get_by_label("Loudness", exact=True).select_option("other")
     page.get_by_label("Loudness in LUFS").fill("−22,5")  # noqa: RUF001

@@ -259,7 +259,7 @@ def test_after_a_reload_the_same_file_goes_on_where_it_was(
     uploads.line(10)
     uploads.choose(recording)
     uploads.page.get_by_label("Name").fill("Evensong")
-    uploads.page.get_by_label("MP3").check()
+    uploads.page.get_by_role("checkbox", name="MP3").check()
     uploads.send()
     uploads.wait_for_parts(2)
     uploads.page.on("dialog", lambda dialog: dialog.accept())
@@ -482,7 +482,7 @@ def test_what_is_made_is_chosen_in_words_and_for_one_file_by_keyboard(
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowUp")
     expect(page.get_by_role("radio", name="Small")).to_be_checked()
-    expect(page.get_by_label("MP3")).to_be_hidden()
+    expect(page.locator("[value=mp3]")).to_be_hidden()
 
     own = page.get_by_role("button", name="Formats: Song 2.wav")
     own.focus()
@@ -499,7 +499,7 @@ def test_what_is_made_is_chosen_in_words_and_for_one_file_by_keyboard(
     dialog.get_by_role("checkbox", name="MP4").press("Space")
     dialog.get_by_role("button", name="Use for this file").press("Enter")
     expect(dialog.get_by_role("alert")).to_have_text("Choose at least one format.")
-    dialog.get_by_role("checkbox", name="FLAC").press("Space")
+    dialog.get_by_role("checkbox", name="FLAC CD").press("Space")
     dialog.get_by_role("checkbox", name="MP3").press("Space")
     dialog.get_by_role("button", name="Use for this file").press("Enter")
     expect(own).to_be_focused()
@@ -509,14 +509,50 @@ def test_what_is_made_is_chosen_in_words_and_for_one_file_by_keyboard(
     dialog = page.get_by_role("dialog", name="Formats for Song 1.wav")
     dialog.get_by_role("radio", name="Lossless").check()
     dialog.get_by_role("button", name="Use for this file").click()
-    expect(uploads.row(songs[0])).to_contain_text("WAV, FLAC")
+    expect(uploads.row(songs[0])).to_contain_text("FLAC 1:1 · about")
     uploads.press("Formats", songs[0])
     dialog.get_by_role("button", name="As for all files").click()
-    expect(uploads.row(songs[0])).not_to_contain_text("WAV, FLAC")
+    expect(uploads.row(songs[0])).not_to_contain_text("FLAC 1:1")
 
     page.get_by_role("button", name="Upload and convert").press("Enter")
     expect(page.get_by_text("3 of 3 files are uploaded.").last).to_be_visible(timeout=60_000)
     assert [uploads.formats_of(song) for song in songs] == [{"mp4"}, {"flac", "mp3"}, {"mp4"}]
+
+
+def test_bit_rate_and_loudness_are_chosen_for_all_files_and_for_one(
+    uploads: Uploads, site: System, tmp_path: Path
+):
+    page = uploads.page
+    songs = [wav(tmp_path / f"Song {number}.wav", 4 * 176_400) for number in (1, 2)]
+    uploads.choose(*songs)
+    expect(uploads.row(songs[1])).to_contain_text("4 seconds")
+    page.get_by_text("More options").click()
+    expect(page.get_by_label("Bit rate of MP3")).to_be_hidden()  # none is ordered
+    old = page.locator(".selection").filter(has_text="For old players")
+    page.get_by_role("radio", name="For old players").check()
+    expect(page.get_by_label("Bit rate of MP4")).to_be_hidden()
+    expect(old).to_contain_text("about 187 kB for your 2 files")  # 8 s of 192 kbit/s
+    page.get_by_label("Bit rate of MP3").select_option("64")
+    expect(old).to_contain_text("about 62 kB for your 2 files")
+
+    uploads.press("Formats", songs[1])
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Bit rate of MP3")).to_have_value("64")
+    dialog.get_by_label("Bit rate of MP3").select_option("320")
+    dialog.get_by_label("Loudness").select_option("-16")
+    dialog.get_by_role("button", name="Use for this file").click()
+    expect(uploads.row(songs[1])).to_contain_text("MP3 320 kbit/s, −16 LUFS · about 156 kB")  # noqa: RUF001
+    expect(old).to_contain_text("about 31 kB")
+
+    uploads.send()
+    expect(page.get_by_text("2 of 2 files are uploaded.").last).to_be_visible(timeout=60_000)
+    made = site.rows(
+        "SELECT f.file_name, r.variant FROM audio_transcoder_rendition r"
+        " JOIN audio_transcoder_audiofile f ON f.id = r.audio_file_id"
+        " JOIN auth_user u ON u.id = f.owner_id WHERE u.username = ? ORDER BY f.file_name",
+        uploads.name,
+    )
+    assert made == [(songs[0].name, "kbps-64"), (songs[1].name, "lufs-16 kbps-320")]
 
 
 @pytest.fixture(scope="module")
@@ -737,7 +773,7 @@ def test_w13_without_scripts_the_upload_page_is_a_plain_form(
     page.get_by_label("Sound file").set_input_files(wav(tmp_path / "Song.wav", MIB))
     page.get_by_label("Name").fill("My song")
     page.get_by_role("radio", name="For old players").check()
-    expect(page.get_by_label("FLAC")).to_be_hidden()
+    expect(page.get_by_label("FLAC CD")).to_be_hidden()
     page.get_by_role("button", name="Upload and convert").click()
     page.wait_for_url(re.compile(r"/audio/[0-9a-f-]{36}/$"))
     expect(page.get_by_role("heading", name="My song")).to_be_visible()

@@ -60,8 +60,8 @@ def test_a_gigabyte_interrupted_three_times_arrives_bit_by_bit(
     uploads = Uploads(page, on_s3)
     uploads.line(40)
     uploads.choose(recording)
-    uploads.page.get_by_label("FLAC").uncheck()
-    uploads.page.get_by_label("MP4").uncheck()
+    uploads.page.get_by_label("FLAC CD").uncheck()
+    uploads.page.get_by_role("checkbox", name="MP4").uncheck()
     uploads.send()
 
     uploads.wait_for_parts(10)

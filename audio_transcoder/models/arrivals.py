@@ -54,6 +54,7 @@ class Upload(models.Model):
     file_name = models.CharField(max_length=255)
     name = models.CharField(max_length=255, blank=True)
     formats = models.JSONField()
+    options = models.JSONField(default=dict)  # members of variants.Options
     media_type = models.CharField(max_length=100)
     # The page's own mark of the file: the same again goes on where it stopped.
     fingerprint = models.CharField(max_length=255, blank=True)

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 import buckets
 from audio_transcoder import reasons, removal, steps
-from audio_transcoder.models import AudioFile, Deletion, Upload
+from audio_transcoder.models import AudioFile, Deletion, TranscodeJob, Upload
 from audio_transcoder.tests.factories import make_person
 from audio_transcoder.uploads import direct_uploads, refusals
 from buckets import BucketDenied, BucketUnavailable
@@ -143,6 +143,17 @@ def test_a_file_in_parts_becomes_a_file_of_the_person(script, person, kind_with_
     assert audio_file.examined_at is None
     assert audio_file.size_bytes == len(sound)
     assert stored(audio_file) == sound
+
+
+def test_what_was_said_of_the_sound_is_ordered_as_it_was_said_last(script, sound):
+    said = {"formats": ["flac", "mp3"], "loudness": "-16", "bitrate_mp4": 96, "fingerprint": "f"}
+    script.begin(len(sound), bitrate_mp3="64", **said)
+    upload = script.begin(len(sound), bitrate_mp3=128, **said).json()
+    script.complete(upload, script.send_all(upload, sound))
+    job = TranscodeJob.objects.get()
+    assert job.target_lufs == -16
+    rates = job.renditions.values_list("format_name", "wanted_bitrate_kbps", "variant")
+    assert set(rates) == {("flac", None, "lufs-16"), ("mp3", 128, "lufs-16 kbps-128")}
 
 
 def test_a_sound_that_came_in_parts_is_looked_at_and_waits_for_its_place(script, mp3):
@@ -872,6 +883,10 @@ def test_whoever_went_away_is_told_that_the_parts_are_in_the_store_no_more(scrip
         ({"name": 5}, (422, "invalid")),
         ({"fingerprint": [1]}, (422, "invalid")),
         ({"token": {}}, (422, "invalid")),
+        ({"loudness": "-15"}, (422, "invalid")),
+        ({"loudness": True}, (422, "invalid")),
+        ({"bitrate_mp3": 129}, (422, "invalid")),
+        ({"bitrate_mp3": [128]}, (422, "invalid")),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_reason(script, values, expected):

@@ -66,7 +66,7 @@ def test_the_upload_page_ticks_wav_flac_and_mp4(signed_in):
 @pytest.mark.parametrize(
     ("selection", "ticked", "made"),
     [
-        ("lossless", [], ["wav", "flac"]),
+        ("lossless", [], ["flac-exact"]),
         ("small", ["wav", "flac"], ["mp4"]),
         ("old", [], ["mp3"]),
         ("own", ["flac"], ["flac"]),
@@ -95,6 +95,24 @@ def test_formats_that_there_are_not_are_refused_with_a_sentence(
     assert response.status_code == 422
     assert sentence in response.content.decode()
     assert nothing_is_left(settings)
+
+
+def test_the_form_orders_a_loudness_and_bit_rates(signed_in, mp3):
+    with mp3.open("rb") as sound:
+        sent = {"mp3_file": sound, "selection": "old", "loudness": "-23", "bitrate_mp3": "64"}
+        assert signed_in.post(UPLOAD, sent).status_code == 302
+    rendition = Rendition.objects.get()
+    assert (rendition.format_name, rendition.variant) == ("mp3", "lufs-23 kbps-64")
+
+
+@pytest.mark.parametrize("sent", [{"loudness": "-15"}, {"bitrate_mp3": "1e9"}])
+def test_a_loudness_or_bit_rate_that_is_none_is_told_beside_its_open_field(signed_in, mp3, sent):
+    with mp3.open("rb") as sound:
+        answer = signed_in.post(UPLOAD, {"mp3_file": sound, "formats": ["mp3"], **sent})
+    assert answer.status_code == 422
+    assert answer.context["form"].errors.keys() == set(sent)
+    assert '<details class="order-options" open>' in answer.text
+    assert not AudioFile.objects.exists()
 
 
 def test_the_upload_page_says_its_limits_before(signed_in, person, settings):

@@ -26,6 +26,7 @@ from django.utils import timezone
 from audio_transcoder import covers, keys, names, tags
 from audio_transcoder.models import AudioFile, Deletion, Upload, source_name
 from audio_transcoder.quotas import require_room, require_room_for_results
+from audio_transcoder.variants import AS_USUAL, Options
 from buckets import BucketUnavailable, bucket
 from images import Cannot
 from sound.probe import Sound
@@ -95,6 +96,7 @@ def accept(
     *,
     name: str,
     formats: Iterable[str],
+    options: Options = AS_USUAL,
     token: uuid.UUID,
 ) -> AudioFile:
     """Store an upload and order its renditions; return its file, the first one's if sent twice.
@@ -134,7 +136,7 @@ def accept(
             covers.store(audio_file, cover)
         with transaction.atomic():
             take_back(note)
-            keep(audio_file, formats)
+            keep(audio_file, formats, options)
     except IntegrityError as error:
         remove_now(note)
         before = AudioFile.objects.filter(owner=owner, upload_token=token).first()
@@ -150,7 +152,7 @@ def accept(
     return audio_file
 
 
-def keep(audio_file: AudioFile, formats: Iterable[str]) -> None:
+def keep(audio_file: AudioFile, formats: Iterable[str], options: Options = AS_USUAL) -> None:
     """Write the rows of a file whose object is stored, inside the caller's transaction.
 
     Raises OverQuota, and IntegrityError when its form, or itself, was kept before.
@@ -158,7 +160,7 @@ def keep(audio_file: AudioFile, formats: Iterable[str]) -> None:
     wait_for_others_of(audio_file.owner_id)
     require_room(audio_file.owner, audio_file.size_bytes)
     audio_file.save(force_insert=True)
-    audio_file.order(formats)
+    audio_file.order(formats, options)
 
 
 def wait_for_others_of(owner_id: int) -> None:

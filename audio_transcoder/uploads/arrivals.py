@@ -26,6 +26,7 @@ from audio_transcoder import keys, names, settling, tags, turns, uploads
 from audio_transcoder.covers import cover_changes
 from audio_transcoder.engines import ENGINES
 from audio_transcoder.models import AudioFile, TranscodeJob, source_name
+from audio_transcoder.variants import AS_USUAL, Options
 from buckets import BucketError, BucketUnavailable, ObjectInfo, ObjectMissing, bucket
 from images import Cannot
 from sound import probe
@@ -49,6 +50,7 @@ def take_in(
     file_name: str,
     info: ObjectInfo,
     formats: Iterable[str],
+    options: Options = AS_USUAL,
     token: uuid.UUID,
 ) -> AudioFile:
     """Write the rows of a file whose object is stored as ``uploads/<code>/source``.
@@ -71,7 +73,7 @@ def take_in(
     audio_file.mp3_file.name = source_name(audio_file, "")
     try:
         with transaction.atomic():
-            uploads.keep(audio_file, formats)
+            uploads.keep(audio_file, formats, options)
             steps.nudge("examine")
     except IntegrityError:
         own = AudioFile.objects.filter(owner=owner)

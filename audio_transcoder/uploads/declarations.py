@@ -11,7 +11,9 @@ from django.conf import settings
 
 from audio_transcoder import names
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
+from audio_transcoder.forms import SoundForm
 from audio_transcoder.uploads.refusals import Refused
+from audio_transcoder.variants import Options
 
 # What people's machines call sound, films, and what they do not know.
 MEDIA_TYPE = re.compile(
@@ -30,6 +32,7 @@ class Declared:
     size_bytes: int
     media_type: str
     formats: tuple[str, ...]
+    options: Options
     fingerprint: str
     token: uuid.UUID | None
 
@@ -37,8 +40,9 @@ class Declared:
 def declared(file_name: object, media_type: object, metadata: Mapping[str, object]) -> Declared:
     """Return what a script declared, of whatever types its JSON was.
 
-    ``metadata`` has ``size``, and may have ``name``, ``formats``, ``fingerprint``, ``token``;
-    anything else is ignored. Raises Refused: invalid, empty, too_large, not_audio.
+    ``metadata`` has ``size``, and may have ``name``, ``formats``, ``fingerprint``, ``token`` and
+    fields of forms.SoundForm; anything else is ignored. Raises Refused: invalid, empty, too_large,
+    not_audio.
     """
     shown, name = _file_name(file_name), names.clean(_text(metadata.get("name")))
     size_bytes = _size(metadata.get("size"))
@@ -50,13 +54,15 @@ def declared(file_name: object, media_type: object, metadata: Mapping[str, objec
     if size_bytes > settings.UPLOAD_MAX_BYTES:
         raise Refused("too_large")
     fingerprint = _text(metadata.get("fingerprint"))
+    formats = _formats(metadata.get("formats"))
     return Declared(
         file_name=shown,
         # Uppy calls every file by its file name unless somebody changes that.
         name="" if name == shown else name,
         size_bytes=size_bytes,
         media_type=kind or _ANY_TYPE,
-        formats=_formats(metadata.get("formats")),
+        formats=formats,
+        options=_options(metadata, formats),
         fingerprint="".join(filter(str.isprintable, fingerprint))[:255],
         token=_token(metadata.get("token")),
     )
@@ -98,6 +104,16 @@ def _formats(value: object) -> tuple[str, ...]:
     if not set(found) <= set(FORMATS):
         raise Refused("invalid")
     return found
+
+
+def _options(metadata: Mapping[str, object], formats: tuple[str, ...]) -> Options:
+    form = SoundForm()
+    said = {name: metadata[name] for name in form.fields if name in metadata}
+    # In JSON a number may be one.
+    form = SoundForm({name: str(it) if type(it) is int else _text(it) for name, it in said.items()})
+    if not form.is_valid():
+        raise Refused("invalid")
+    return form.sound_options(formats)
 
 
 def _token(value: object) -> uuid.UUID | None:

@@ -7,6 +7,7 @@ it arrived (``arrivals``).
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import uuid
@@ -28,6 +29,7 @@ from audio_transcoder.reasons import sentence
 from audio_transcoder.uploads import arrivals
 from audio_transcoder.uploads.declarations import Declared
 from audio_transcoder.uploads.refusals import Refused
+from audio_transcoder.variants import Options
 from buckets import (
     BucketError,
     BucketUnavailable,
@@ -198,8 +200,8 @@ def _begun_before(owner: AbstractBaseUser, said: Declared) -> tuple[Upload, list
             stored = stored_parts(upload)
         except Refused:
             continue  # the step will see that it is gone
-        # Name and formats as they were said last.
-        Upload.objects.filter(pk=upload.pk).update(name=said.name, formats=list(said.formats))
+        # Name and order as they were said last.
+        Upload.objects.filter(pk=upload.pk).update(**_ordered(said))
         return upload, stored
     return None
 
@@ -234,13 +236,17 @@ def _row(owner: AbstractBaseUser, said: Declared, *, next_step_at: datetime) -> 
         part_bytes=part_bytes(said.size_bytes),
         size_bytes=said.size_bytes,
         file_name=said.file_name,
-        name=said.name,
-        formats=list(said.formats),
+        **_ordered(said),
         media_type=said.media_type,
         fingerprint=said.fingerprint,
         token=uuid.uuid4() if is_used or said.token is None else said.token,
         next_step_at=next_step_at,
     )
+
+
+def _ordered(said: Declared) -> dict[str, object]:
+    options = dataclasses.asdict(said.options)
+    return {"name": said.name, "formats": list(said.formats), "options": options}
 
 
 # --- Finishing --------------------------------------------------------------------------------
@@ -315,6 +321,7 @@ def _take_in(upload: Upload, info: ObjectInfo) -> AudioFile:
                 file_name=upload.file_name,
                 info=info,
                 formats=upload.formats,
+                options=Options(**upload.options),
                 token=upload.token,
             )
             Upload.objects.filter(pk=upload.pk).update(audio_file=audio_file)

@@ -75,6 +75,7 @@ class UploadAudioFileView(View):
                 form.sound,
                 name=form.cleaned_data["name"],
                 formats=form.cleaned_data["formats"],
+                options=form.options,
                 token=form.cleaned_data["token"],
             )
         except OverQuota as error:

@@ -3,15 +3,21 @@
 // What is made of the files: chosen once for all, or for one of them; and about how large it gets.
 (() => {
   const BYTES_OF_A_KBIT = 125;
+  const FLAC_OF = { wav: 0.6, flac: 1 }; // of the bytes of such a file
   const { fill, size } = window.uploads;
+  const nameOf = (field) => field.name.replace(/^row-/, "");
+  // What is not among the choices of a field is written into the one behind it.
+  const written = (options, name) => (options[name] === "other" ? options[`${name}_other`] : options[name]);
 
-  // One set of ways to choose formats: that of the page, or its copy in the dialog of a row.
+  // One set of ways to choose formats and options: that of the page, or its copy in the dialog of a
+  // row. What is chosen is { formats: [name], options: { field: value } }.
   class Formats {
     constructor(fieldset) {
       this.fieldset = fieldset;
       this.boxes = [...fieldset.querySelectorAll("[type=checkbox]")];
       this.ways = [...fieldset.querySelectorAll("[type=radio]")];
-      this.kbps = new Map(this.boxes.map(({ value, dataset }) => [value, Number(dataset.kbps)]));
+      this.fields = [...fieldset.querySelectorAll("details [name]")];
+      this.box = new Map(this.boxes.map((box) => [box.value, box]));
     }
 
     // The names of the formats that a way stands for; one's own way, for those that are ticked.
@@ -20,48 +26,81 @@
       return this.boxes.filter(({ checked }) => checked).map(({ value }) => value);
     }
 
-    get chosen() {
+    get formats() {
       return this.of(this.ways.find(({ checked }) => checked));
     }
 
-    choose(formats) {
+    get options() {
+      const given = this.fields.filter(({ value }) => value);
+      return Object.fromEntries(given.map((field) => [nameOf(field), field.value]));
+    }
+
+    get chosen() {
+      return { formats: this.formats, options: this.options };
+    }
+
+    choose({ formats, options }) {
       for (const box of this.boxes) box.checked = formats.includes(box.value);
+      for (const field of this.fields) field.value = options[nameOf(field)] ?? "";
       const same = this.ways.find(({ dataset }) => dataset.formats === formats.join(","));
       (same ?? this.ways.at(-1)).checked = true;
     }
 
-    labels(formats) {
-      const boxes = this.boxes.filter(({ value }) => formats.includes(value));
-      return boxes.map((box) => box.parentElement.querySelector(".format-label").textContent).join(", ");
+    // What was chosen, in words: "MP4, MP3 128 kbit/s, −16 LUFS".
+    labels({ formats, options }) {
+      const words = formats.map((name) => {
+        const label = this.box.get(name).parentElement.querySelector(".format-label").textContent;
+        const kbps = written(options, `bitrate_${name}`);
+        return kbps ? `${label} ${kbps} kbit/s` : label;
+      });
+      const loudness = written(options, "loudness");
+      if (loudness) words.push(`${loudness.replace("-", "\u2212")} LUFS`);
+      return words.join(", ");
+    }
+
+    // A bit rate is of one format, and nothing while that is not chosen.
+    showRates() {
+      for (const field of this.fields) {
+        const [, format] = nameOf(field).replace("_other", "").split("bitrate_");
+        if (format) field.closest(".order-choice").hidden = !this.formats.includes(format);
+      }
     }
 
     // What a file's own kind takes in a second, where its length is not known.
-    bytesPerSecond(name) {
-      const extension = name.split(".").at(-1).toLowerCase().replace(/^(aiff?|aifc|wave)$/, "wav");
+    bytesPerSecond(extension) {
       const box = this.boxes.find(({ dataset }) => dataset.extension === extension);
       return Number(box?.dataset.kbps ?? 192) * BYTES_OF_A_KBIT;
     }
 
-    bytes(rows, formats) {
-      const kbps = formats.reduce((sum, name) => sum + this.kbps.get(name), 0);
-      const length = (row) => row.seconds || row.size / this.bytesPerSecond(row.name);
-      return rows.reduce((sum, row) => sum + length(row), 0) * kbps * BYTES_OF_A_KBIT;
+    // What is made 1:1 of a lossless file is as large as a FLAC of it.
+    bytesIn(name, { name: fileName = "", size: bytes, seconds }, options) {
+      const extension = fileName.split(".").at(-1).toLowerCase().replace(/^(aiff?|aifc|wave)$/, "wav");
+      const { dataset } = this.box.get(name);
+      if ("keepsSource" in dataset && Object.hasOwn(FLAC_OF, extension)) return bytes * FLAC_OF[extension];
+      const kbps = Number(written(options, `bitrate_${name}`)) || Number(dataset.kbps);
+      return (seconds || bytes / this.bytesPerSecond(extension)) * kbps * BYTES_OF_A_KBIT;
     }
 
-    about(words, rows, formats) {
+    bytes(rows, formats, options) {
+      const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
+      return sum(rows.map((row) => sum(formats.map((name) => this.bytesIn(name, row, options)))));
+    }
+
+    about(words, rows, { formats, options }) {
       if (!formats.length) return "";
       if (!rows.length) {
-        return fill(words.aboutMinute, { size: size(this.bytes([{ seconds: 60 }], formats)) });
+        return fill(words.aboutMinute, { size: size(this.bytes([{ seconds: 60 }], formats, options)) });
       }
-      const facts = { size: size(this.bytes(rows, formats)), count: rows.length };
+      const facts = { size: size(this.bytes(rows, formats, options)), count: rows.length };
       return fill(rows.length > 1 ? words.aboutFiles : words.about, facts);
     }
 
     estimate(words, rows) {
       for (const way of this.ways) {
         const place = way.parentElement.querySelector(".selection-size");
-        place.textContent = this.about(words, rows, this.of(way));
+        place.textContent = this.about(words, rows, { formats: this.of(way), options: this.options });
       }
+      this.showRates();
     }
 
     copy() {
@@ -78,7 +117,7 @@
       return new Formats(fieldset);
     }
 
-    // Asks for the formats of one row: its own, null for those of the page, undefined to leave them.
+    // Asks for what is made of one row: its own, null for that of the page, undefined to leave it.
     // The focus comes back by itself.
     ask(words, row) {
       const template = document.getElementById("formats-of-row");
@@ -87,7 +126,7 @@
       const refusal = dialog.querySelector("[role=alert]");
       dialog.querySelector("h2").textContent = fill(words.formatsOf, { name: row.name });
       dialog.querySelector(".actions").before(own.fieldset);
-      own.choose(row.formats ?? this.chosen);
+      own.choose(row.own ?? this.chosen);
       own.estimate(words, [row]);
       own.fieldset.addEventListener("change", () => own.estimate(words, [row]));
       document.body.append(dialog);
@@ -105,8 +144,8 @@
         });
         dialog.querySelector("form").addEventListener("submit", (event) => {
           event.preventDefault();
-          refusal.hidden = own.chosen.length > 0;
-          if (own.chosen.length) end(own.chosen);
+          refusal.hidden = own.formats.length > 0;
+          if (own.formats.length) end(own.chosen);
         });
         dialog.querySelector("[data-does=same]").addEventListener("click", () => end(null));
         dialog.querySelector("[data-does=leave]").addEventListener("click", () => end());

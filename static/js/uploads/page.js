@@ -75,19 +75,19 @@
 
   function estimate() {
     const ready = inState("ready");
-    formats.estimate(words, ready.filter((row) => !row.formats));
-    for (const row of ready) if (row.formats) showOwnFormats(row);
+    formats.estimate(words, ready.filter((row) => !row.own));
+    for (const row of ready) if (row.own) showOwn(row);
   }
 
-  function showOwnFormats(row, own = row.formats) {
+  function showOwn(row, own = row.own) {
     const text = own && `${formats.labels(own)} · ${formats.about(words, [row], own)}`;
-    row.setFormats(own, text ?? "");
+    row.setOwn(own, text ?? "");
   }
 
   async function chooseFormats(row) {
     const own = await formats.ask(words, row);
     if (own === undefined) return;
-    showOwnFormats(row, own);
+    showOwn(row, own);
     suggest();
   }
 
@@ -280,12 +280,12 @@
     clear();
     const ready = uppy.getFiles().filter(({ id }) => rows.get(id).state === "ready");
     const [full] = inState("full");
-    const isOneWithout = ready.some(({ id }) => !rows.get(id).formats) && !formats.chosen.length;
+    const isOneWithout = ready.some(({ id }) => !rows.get(id).own) && !formats.formats.length;
     if (!ready.length) refuse(full?.message ?? words.noFile, "mp3_file");
     else if (isOneWithout) refuse(words.noFormat, "formats");
     else {
       const name = ready.length === 1 ? nameInput.value.trim() : "";
-      for (const file of ready) prepare(file, name, rows.get(file.id).formats ?? formats.chosen);
+      for (const file of ready) prepare(file, name, rows.get(file.id).own ?? formats.chosen);
       nameInput.value = "";
       note.hidden = true;
       start();
@@ -295,7 +295,7 @@
 
   // What the site is told of a file, once: the same words again are the same upload.
   function prepare(file, name, chosen, begun = null) {
-    const upload = { size: file.size, name, formats: chosen, token: token() };
+    const upload = { size: file.size, name, formats: chosen.formats, ...chosen.options, token: token() };
     uppy.setFileMeta(file.id, { upload, begun });
     rows.get(file.id).show("waiting");
   }

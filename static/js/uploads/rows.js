@@ -66,10 +66,10 @@
       this.facts.textContent = `${size(this.size)} · ${time(seconds)}`;
     }
 
-    // Formats of its own, null for those of all files; `text` says which.
-    setFormats(formats, text) {
+    // What is made of it alone, null for what is made of all files; `text` says what.
+    setOwn(own, text) {
       const line = this.element.querySelector(".upload-row-formats");
-      this.formats = formats;
+      this.own = own;
       line.textContent = text;
       line.hidden = !text;
     }
