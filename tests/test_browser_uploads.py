@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -19,13 +20,16 @@ import pytest
 from django.core import signing
 from playwright.sync_api import Browser, CDPSession, Page, Response, Route, expect
 
+from tests import screenshots
 from tests.system import ROOT, System, wait_for
 from tests.test_browser import sign_up
 from tests.test_end_to_end import code_of
+from tests.test_pages import AXE, THEMES, WIDTHS, Eyes
 
 pytestmark = pytest.mark.browser
 
 MIB = 1024**2
+WORDS = re.compile(r"/js/uploads/words[^/]*\.js")  # its name has a hash in it
 
 
 @pytest.fixture(scope="session")
@@ -658,6 +662,69 @@ def test_u12_u13_nothing_sticks_out_whatever_the_names(
     assert page.get_by_role("dialog").evaluate(overflow) <= 0
 
 
+@pytest.fixture
+def eyes(browser: Browser, site: System) -> Iterator[Eyes]:
+    assert AXE.is_file(), "there is no axe-core: `make packages` (npm ci) installs it"
+    context = browser.new_context(reduced_motion="reduce", locale="en")
+    context.add_init_script(path=AXE)
+    yield Eyes(context)
+    context.close()
+
+
+def see(eyes: Eyes, name: str) -> None:
+    """Look at the page as it is now, in both themes and widths."""
+    for width, theme in itertools.product(WIDTHS, THEMES):
+        eyes.page.set_viewport_size({"width": width, "height": 800})
+        eyes.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        eyes.page.evaluate("scrollTo(0, 0)")
+        screenshots.keep(eyes.page, f"upload-{name}-{theme}-{width}")
+        assert eyes._found() == [], (name, theme, width)
+
+
+def test_the_page_is_for_everyone_in_every_state(eyes: Eyes, site: System, tmp_path: Path):
+    page = eyes.page
+    uploads = Uploads(page, site)
+    songs = [wav(tmp_path / name, 24 * MIB) for name in ("Evensong.wav", "A wedding.wav")]
+    picture = tmp_path / "Cover.png"
+    picture.write_bytes(b"no sound")
+    page.get_by_text("More options").click()
+    page.get_by_role("radio", name="Choose formats yourself").check()
+    see(eyes, "empty")
+    uploads.choose(*songs, picture)
+    uploads.press("Formats", songs[1])
+    dialog = page.get_by_role("dialog")
+    see(eyes, "dialog")
+    dialog.get_by_role("radio", name="For old players").check()
+    dialog.get_by_role("button", name="Use for this file").click()
+    expect(uploads.row(songs[1])).to_contain_text("MP3 · about")
+    see(eyes, "chosen")
+    uploads.line(0.5)
+    uploads.send()
+    expect(uploads.row(songs[0])).to_contain_text("left", timeout=60_000)
+    uploads.press("Pause", songs[1])
+    see(eyes, "going")
+    uploads.line()
+    uploads.press("Go on", songs[1])
+    expect(page.get_by_text("2 of 3 files are uploaded.").last).to_be_visible(timeout=60_000)
+    see(eyes, "done")
+
+
+def test_the_form_that_was_refused_is_for_everyone(eyes: Eyes, site: System, tmp_path: Path):
+    page = eyes.page
+    page.route(WORDS, lambda route: give_also(route, "window.Uppy = undefined"))
+    sign_up(page, site, "refused")
+    page.goto(f"{site.url}/audio/upload/")
+    letter = tmp_path / "Letter.mp3"
+    letter.write_text("Dear Sir or Madam")
+    page.get_by_label("Sound file").set_input_files(letter)
+    for box in page.get_by_role("checkbox").all():
+        box.uncheck()
+    page.get_by_role("button", name="Upload and convert").click()
+    expect(page.get_by_text("This is not a sound file we know.")).to_be_visible()
+    expect(page.get_by_text("Choose at least one format.")).to_be_visible()
+    see(eyes, "refused")
+
+
 def test_the_site_may_restart_in_the_middle(
     uppy: None, page: Page, own_system: System, tmp_path: Path
 ):
@@ -749,12 +816,15 @@ def test_what_a_browser_cannot_do_leaves_the_plain_form(
 ):
     said: list[str] = []
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.route("**/words.js", lambda route: give_also(route, f"{lacks} = undefined"))
+    page.route(WORDS, lambda route: give_also(route, f"{lacks} = undefined"))
     sign_up(page, site, name)
     page.goto(f"{site.url}/audio/upload/")
     page.get_by_label("Sound file").set_input_files(wav(tmp_path / "Song.wav", MIB))
+    posted: list[str] = []
+    page.on("request", lambda asked: asked.method == "POST" and posted.append(asked.url))
     page.get_by_role("button", name="Upload and convert").click()
     page.wait_for_url(re.compile(r"/audio/[0-9a-f-]{36}/$"))
+    assert posted == [f"{site.url}/audio/upload/"]
     assert said == []
 
 
