@@ -111,7 +111,7 @@ def test_a_loudness_or_bit_rate_that_is_none_is_told_beside_its_open_field(signe
         answer = signed_in.post(UPLOAD, {"mp3_file": sound, "formats": ["mp3"], **sent})
     assert answer.status_code == 422
     assert answer.context["form"].errors.keys() == set(sent)
-    assert '<details class="order-options" open>' in answer.text
+    assert '<details class="upload-options" open>' in answer.text
     assert not AudioFile.objects.exists()
 
 
