@@ -622,6 +622,10 @@ def test_two_hundred_files_may_be_chosen_at_once(uploads: Uploads, tmp_path: Pat
     # What comes after the rows is not a hundred screens away.
     height = page.evaluate("document.documentElement.scrollHeight")
     assert height < 5 * page.viewport_size["height"]
+    page.set_viewport_size({"width": 375, "height": 800})
+    assert (
+        page.evaluate("(rows => rows.scrollWidth - rows.clientWidth)(window['upload-rows'])") == 0
+    )
     uploads.press("Remove", songs[199])
     expect(small).to_contain_text("for your 199 files")
 
