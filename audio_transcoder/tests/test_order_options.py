@@ -136,7 +136,7 @@ def test_the_whole_sound_is_no_part(signed_in, audio_file):
         {"bitrate_mp3": "other", "bitrate_mp3_other": "63"},
         {"bitrate_mp3": "other", "bitrate_mp3_other": "128,5"},
         {"bitrate_mp3": "other", "bitrate_mp3_other": "9" * 5000},
-        {"bitrate_mp4": "other", "bitrate_mp4_other": "nan"},
+        {"formats": ["mp4"], "bitrate_mp4": "other", "bitrate_mp4_other": "nan"},
         {"formats": []},
         {"formats": ["ogg"]},
     ],

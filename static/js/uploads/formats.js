@@ -62,7 +62,7 @@
     showRates() {
       for (const field of this.fields) {
         const [, format] = nameOf(field).replace("_other", "").split("bitrate_");
-        if (format) field.closest(".order-choice").hidden = !this.formats.includes(format);
+        if (format) field.closest(".choice-and-other").hidden = !this.formats.includes(format);
       }
     }
 

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audio_transcoder", "0015_labels_and_facts"),
+        ("audio_transcoder", "0016_first_downloads_and_loudness"),
     ]
 
     operations = [
