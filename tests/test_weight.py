@@ -67,7 +67,9 @@ def test_no_page_is_heavy_by_our_own_hand(pages):
     for name, text in pages.items():
         own = [path for path in map(source, loaded(text)) if path is not None and is_ours(path)]
         assert own, name
-        assert packed_bytes(own) <= PROMISED_BYTES / 2, (name, own)
+        # The upload page works on files for hours: it has half of all there is.
+        share = 2 / 3 if name == "audio:upload" else 1 / 2
+        assert packed_bytes(own) <= PROMISED_BYTES * share, (name, own)
 
 
 def test_styles_come_before_scripts_and_scripts_do_not_hold_up_the_page(pages):
