@@ -32,9 +32,9 @@ class VisitorAddressMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # A server that listens on a socket of its own has no address to tell.
+        # A server that listens on a socket of its own has no address to tell, or that socket's.
         request.META["REMOTE_ADDR"] = (
-            self._forwarded(request) or request.META.get("REMOTE_ADDR") or "127.0.0.1"
+            self._forwarded(request) or _address(request.META.get("REMOTE_ADDR")) or "127.0.0.1"
         )
         return self.get_response(request)
 
@@ -42,12 +42,15 @@ class VisitorAddressMiddleware:
     def _forwarded(request: HttpRequest) -> str:
         count = settings.TRUSTED_PROXY_COUNT
         entries = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
-        if not 0 < count <= len(entries):
-            return ""
-        try:
-            return str(ipaddress.ip_address(entries[-count].strip()))
-        except ValueError:
-            return ""
+        return _address(entries[-count].strip()) if 0 < count <= len(entries) else ""
+
+
+def _address(text: str | None) -> str:
+    """Return the address that ``text`` is, or an empty string."""
+    try:
+        return str(ipaddress.ip_address(text or ""))
+    except ValueError:
+        return ""
 
 
 class UnavailableMiddleware:

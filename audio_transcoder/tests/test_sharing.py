@@ -404,8 +404,20 @@ def test_w11_a_flood_of_one_link_is_429_and_other_links_still_work(audio_file, s
     assert 1 <= int(refused["Retry-After"]) <= 60
     assert refused["X-Robots-Tag"] == "noindex, nofollow"
     assert download(other, "wav").status_code == 200
+    with CaptureQueriesContext(connection) as captured:
+        assert download(share, "wav").status_code == 429
+    assert captured.captured_queries == []
     settings.SHARE_REQUESTS_PER_MINUTE = 0
     assert download(share, "wav").status_code == 200
+
+
+@pytest.mark.parametrize("address", ["", "unix:", "/run/site.sock"])
+def test_w11_visitors_without_an_address_are_one_visitor(audio_file, settings, address):
+    settings.SHARE_REQUESTS_PER_MINUTE = 2
+    link = addresses(give(audio_file))[0]
+    answers = [Client().get(link, REMOTE_ADDR=address) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert Client().get(link, REMOTE_ADDR="10.1.2.3").status_code == 200
 
 
 def test_w11_guessing_links_is_429_and_shuts_out_nobody_who_has_one(audio_file, monkeypatch):

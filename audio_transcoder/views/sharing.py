@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -126,18 +125,26 @@ def by_link(view: _SharedView) -> _SharedView:
 def _opened(
     view: _SharedView, request: HttpRequest, token: str, arguments: dict[str, str]
 ) -> HttpResponseBase:
-    address = get_adapter().get_client_ip(request)
-    found = Share.objects.working().of_link(token).with_sounds().first()
-    if found is None:
-        wait_s = turnstile.wait_s(address, MISSES_PER_MINUTE)
-        return _too_many(request, wait_s) if wait_s else _gone(request)
-    wait_s = turnstile.wait_s(f"{address} {found.code}", settings.SHARE_REQUESTS_PER_MINUTE)
+    """Count first: whoever asks too often costs no row."""
+    address = request.META["REMOTE_ADDR"]  # see VisitorAddressMiddleware
+    code = Share.code_of(token)
+    if code is None:
+        return _missed(request, address)
+    wait_s = turnstile.wait_s(f"{address} {code}", settings.SHARE_REQUESTS_PER_MINUTE)
     if wait_s:
         return _too_many(request, wait_s)
+    found = Share.objects.working().filter(code=code).with_sounds().first()
+    if found is None:
+        return _missed(request, address)
     try:
         return view(request, found, **arguments)
     except Http404:
         return _gone(request)
+
+
+def _missed(request: HttpRequest, address: str) -> HttpResponse:
+    wait_s = turnstile.wait_s(address, MISSES_PER_MINUTE)
+    return _too_many(request, wait_s) if wait_s else _gone(request)
 
 
 def _gone(request: HttpRequest) -> HttpResponse:
