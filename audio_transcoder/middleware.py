@@ -12,12 +12,16 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, Unread
 from django.urls import resolve
 from django.utils import translation
 from django.utils.cache import has_vary_header, patch_cache_control
+from django.utils.translation import gettext as _
 from django.views import defaults
 
+from audio_transcoder.floods import Turnstile
 from audio_transcoder.unavailable import is_machine_path, unavailable
 from buckets import in_a_hurry
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+
+polls = Turnstile()
 
 
 class VisitorAddressMiddleware:
@@ -136,6 +140,33 @@ class RetryAfterMiddleware:
         if response.status_code == 429:
             response.headers.setdefault("Retry-After", str(self.AGAIN_S))
         return response
+
+
+class PollsMiddleware:
+    """Answers 429 where pages ask for news more often than any page of ours does.
+
+    Counted by session, or by address where there is none, before a row is read.
+    """
+
+    # What pages ask for again and again, by the names of their addresses.
+    POLLED = frozenset({"audio:row", "audio:state", "messages:unread"})
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
+        if request.resolver_match.view_name not in self.POLLED:
+            return None
+        session = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+        wait_s = polls.wait_s(session or request.META["REMOTE_ADDR"], settings.POLLS_PER_MINUTE)
+        if not wait_s:
+            return None
+        words = _("This page asks too often. Wait a moment, then reload it.")
+        body = {"reason": "too_many_polls", "message": words}
+        return JsonResponse(body, status=429, headers={"Retry-After": str(wait_s)})
 
 
 class MachinePathsMiddleware:

@@ -136,6 +136,7 @@ if not TRANSCODER_ALONE:
     MIDDLEWARE += [
         "allauth.account.middleware.AccountMiddleware",
         "django_htmx.middleware.HtmxMiddleware",
+        "audio_transcoder.middleware.PollsMiddleware",
     ]
 
 ROOT_URLCONF = "audio_transcoder.installation.urls" if TRANSCODER_ALONE else "audio_transcoder.urls"
@@ -341,6 +342,9 @@ UPLOADS_PER_MINUTE = env.int("UPLOADS_PER_MINUTE", default=120)
 # Requests that one address may make of one shared link within a minute, of each web process; a
 # player makes some for each jump. 0: no limit.
 SHARE_REQUESTS_PER_MINUTE = env.int("SHARE_REQUESTS_PER_MINUTE", default=600)
+# Times that the open pages of one session may ask for news within a minute, of each web process; a
+# list of 20 files that are all being converted asks 600 times. 0: no limit.
+POLLS_PER_MINUTE = env.int("POLLS_PER_MINUTE", default=3000)
 # Seconds; the longest sound we convert (also the transcoder's own limit).
 MAX_DURATION_S = env.int("MAX_DURATION_S", default=24 * 3600)
 FILE_UPLOAD_TEMP_DIR = DATA_DIR / "tmp"

@@ -13,7 +13,8 @@ from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.test import Client, RequestFactory
-from django.urls import ResolverMatch, get_resolver, path
+from django.test.utils import CaptureQueriesContext
+from django.urls import ResolverMatch, get_resolver, path, reverse
 from django.utils import translation
 
 from audio_transcoder import middleware
@@ -25,7 +26,7 @@ from audio_transcoder.middleware import (
     VisitorAddressMiddleware,
     server_error,
 )
-from audio_transcoder.tests.factories import make_person
+from audio_transcoder.tests.factories import make_file, make_person
 from audio_transcoder.uploads import HashingUploadHandler
 from buckets import BucketDenied, BucketMissing, BucketUnavailable, ObjectMissing
 
@@ -320,3 +321,35 @@ def test_w11_guesses_of_one_visitor_lock_out_nobody_else_behind_the_proxy(client
         headers={"X-Forwarded-For": "203.0.113.10"},
     )
     assert other.status_code == 200
+
+
+# --- who asks too often -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def polls():
+    middleware.polls.forget()
+    yield
+    middleware.polls.forget()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", sorted(middleware.PollsMiddleware.POLLED))
+def test_w11_pages_that_ask_too_often_are_429_before_a_row_is_read(client, settings, polls, name):
+    settings.POLLS_PER_MINUTE = 2
+    ada = make_person("ada")
+    audio_file = make_file(ada)
+    client.force_login(ada)
+    url = reverse(name, args=[audio_file.code] if name.startswith("audio:") else [])
+    assert [client.get(url).status_code < 400 for _ in range(2)] == [True, True]
+    with CaptureQueriesContext(connection) as captured:
+        refused = client.get(url)
+    assert refused.status_code == 429
+    assert refused.json()["reason"] == "too_many_polls"
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert captured.captured_queries == []
+    # Whoever asks too often still has every page, and others ask as they like.
+    assert client.get("/audio/").status_code == 200
+    other = Client()
+    other.force_login(ada)
+    assert other.get(url).status_code < 400
