@@ -116,15 +116,24 @@ def back_off(attempts: int) -> timedelta:
 
 def send_due() -> datetime | None:
     """Write the daily e-mails, send what is due; return when to look again."""
-    for preferences in Preferences.objects.with_daily_due(timezone.now()).select_related("user"):
-        Email.objects.write_daily(preferences, timezone.now())
-    turn_ends = time.monotonic() + TURN_S
+    began = time.monotonic()
+    _write_daily(began + TURN_S / 2)
+    turn_ends = began + TURN_S
     with _server() as server:
         for email in Email.objects.due(timezone.now()).select_related("user")[:AT_ONCE]:
             if server.away_until() or time.monotonic() > turn_ends:
                 break
             _send(email, server)
     return _next_look()
+
+
+def _write_daily(ends: float) -> None:
+    """Write the daily e-mails that are due, until ``ends``; all of them are due at once."""
+    due = Preferences.objects.with_daily_due(timezone.now()).select_related("user")
+    for preferences in due.order_by("next_daily_at", "pk")[:AT_ONCE]:
+        Email.objects.write_daily(preferences, timezone.now())
+        if time.monotonic() > ends:
+            break
 
 
 @contextlib.contextmanager
@@ -153,7 +162,12 @@ def _send(email: Email, server: Server) -> None:
         return
     email.attempts += 1
     mine = Email.objects.filter(pk=email.pk, attempts=email.attempts)
-    mail = letter(email)
+    try:
+        mail = letter(email)
+    except Exception as error:  # whatever is wrong with one, the others go out
+        logger.exception("email %s: cannot be put together", email.code)
+        _try_later(email, error)
+        return
     if mail is None:
         mine.update(next_step_at=None, problem="nothing to tell, or nobody who wants it")
         return
@@ -167,17 +181,23 @@ def _send(email: Email, server: Server) -> None:
         server.close()
     except OSError as error:
         server.close()
-        if now - email.created_at > GIVEN_UP_AFTER:
-            _give_up(email, error)
-        else:
-            logger.warning("email %s: not sent yet: %s", email.code, type(error).__name__)
-            again = timezone.now() + back_off(email.attempts)
-            mine.update(next_step_at=again, handed_over_at=None, problem=_words(error))
+        logger.warning("email %s: not sent yet: %s", email.code, type(error).__name__)
+        _try_later(email, error)
     except ValueError as error:  # an address or a header that cannot be written
         _give_up(email, error)
     else:
         mine.update(sent_at=timezone.now(), problem="")
         logger.info("email %s: sent", email.code)
+
+
+def _try_later(email: Email, error: Exception) -> None:
+    now = timezone.now()
+    if now - email.created_at > GIVEN_UP_AFTER:
+        _give_up(email, error)
+        return
+    row = Email.objects.filter(pk=email.pk, attempts=email.attempts)
+    again = now + back_off(email.attempts)
+    row.update(next_step_at=again, handed_over_at=None, problem=_words(error))
 
 
 def _give_up(email: Email, error: Exception) -> None:

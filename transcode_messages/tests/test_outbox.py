@@ -40,6 +40,13 @@ def choose(user, **wishes) -> Preferences:
     return preferences
 
 
+def give_address(user) -> None:
+    """Let the person have an e-mail address that they have confirmed."""
+    user.email = f"{user.get_username()}@example.org"
+    user.save()
+    EmailAddress.objects.create(user=user, email=user.email, verified=True)
+
+
 def make_due() -> None:
     """Let the pauses be over."""
     Email.objects.filter(next_step_at__isnull=False).update(next_step_at=timezone.now())
@@ -72,9 +79,7 @@ def test_who_wants_it_hears_of_success_and_who_does_not_of_no_failure(with_addre
 
 
 def test_w4_nobody_else_gets_it(with_address, ben, tell):
-    ben.email = "ben@example.org"
-    ben.save()
-    EmailAddress.objects.create(user=ben, email=ben.email, verified=True)
+    give_address(ben)
     tell(with_address, **FAILED)
 
     outbox.send_due()
@@ -175,9 +180,7 @@ def test_an_email_is_sent_once_however_often_the_step_runs(with_address, tell):
 
 @pytest.mark.django_db(transaction=True)
 def test_six_steps_at_once_send_each_email_once(with_address, ben, tell, server):
-    ben.email = "ben@example.org"
-    ben.save()
-    EmailAddress.objects.create(user=ben, email=ben.email, verified=True)
+    give_address(ben)
     choose(with_address, email_when_ready=True)
     for user in (with_address, ben):
         tell(user, **FAILED)
@@ -253,9 +256,7 @@ def test_a_server_that_refuses_is_asked_again_later_and_later(with_address, tell
 
 
 def test_one_refusal_does_not_hold_up_the_others(with_address, ben, tell, server, monkeypatch):
-    ben.email = "ben@example.org"
-    ben.save()
-    EmailAddress.objects.create(user=ben, email=ben.email, verified=True)
+    give_address(ben)
     tell(with_address, **FAILED)
     tell(ben, **FAILED)
     plain = outbox.Server.take
@@ -332,9 +333,7 @@ def test_after_a_day_an_email_is_given_up(with_address, tell, server, caplog):
 
 @pytest.mark.parametrize("address", ["a\nb@example.org", "@", "ä" * 300 + "@example.org"])
 def test_an_address_that_cannot_be_written_stops_nobody(with_address, ben, tell, server, address):
-    ben.email = "ben@example.org"
-    ben.save()
-    EmailAddress.objects.create(user=ben, email=ben.email, verified=True)
+    give_address(ben)
     tell(with_address, **FAILED)
     tell(ben, **FAILED)
     EmailAddress.objects.filter(user=with_address).update(email=address)
@@ -345,6 +344,34 @@ def test_an_address_that_cannot_be_written_stops_nobody(with_address, ben, tell,
 
 
 # --- What is overtaken by events ------------------------------------------------------------
+
+
+def test_one_that_cannot_be_put_together_stops_nobody_and_is_tried_again(
+    with_address, ben, tell, settings, tmp_path, caplog
+):
+    give_address(ben)
+    broken = tmp_path / "transcode_messages" / "email.txt"
+    broken.parent.mkdir()
+    broken.write_text(
+        "{% if person == 'ana' %}{% url 'nowhere' %}{% endif %}"
+        "{% for message in transcode_messages %}{{ message.text }}{% endfor %}"
+    )
+    templates = settings.TEMPLATES[0]
+    settings.TEMPLATES = [templates | {"DIRS": [tmp_path, *templates["DIRS"]]}]
+    tell(with_address, "Of Ana.", **FAILED)
+    tell(ben, "Of Ben.", **FAILED)
+
+    wants = outbox.send_due()
+
+    assert [sent.to for sent in mail.outbox] == [["ben@example.org"]]
+    waiting = Email.objects.get(user=with_address)
+    assert waiting.problem.startswith("NoReverseMatch")
+    assert waiting.next_step_at == wants > timezone.now()
+    assert "cannot be put together" in caplog.text
+    settings.TEMPLATES = [templates]
+    make_due()
+    outbox.send_due()
+    assert [sent.to for sent in mail.outbox] == [["ben@example.org"], ["ana@example.org"]]
 
 
 def test_an_email_of_a_deleted_file_is_not_sent(with_address, tell):
@@ -434,6 +461,23 @@ def test_the_daily_email_tells_what_no_other_did_and_once(with_address, tell):
     daily_is_due(preferences)
     outbox.send_due()
     assert len(mail.outbox) == 2
+
+
+def test_daily_emails_take_no_longer_than_their_turn(with_address, ben, tell, monkeypatch):
+    give_address(ben)
+    for person in (with_address, ben):
+        preferences = choose(person, email_daily=True)
+        tell(person)
+        daily_is_due(preferences)
+    monkeypatch.setattr(outbox, "TURN_S", 0.0)
+
+    again = outbox.send_due()
+
+    assert Email.objects.count() == 1  # and the other one in the next turn, which is due now
+    assert again <= timezone.now()
+    monkeypatch.setattr(outbox, "TURN_S", 5.0)
+    outbox.send_due()
+    assert sorted(sent.to[0] for sent in mail.outbox) == ["ana@example.org", "ben@example.org"]
 
 
 def test_no_daily_email_when_nothing_came(with_address):
