@@ -416,7 +416,12 @@ class TranscodeJob(models.Model):
         )
 
     def _good_news(self) -> str:
-        return _("Your file {name} is ready.").format(name=self.audio_file.name)
+        name = self.audio_file.name
+        before = self.audio_file.jobs.filter(status=self.Status.COMPLETE).exclude(pk=self.pk)
+        if not before.exists():
+            return _("Your file {name} is ready.").format(name=name)
+        formats = ", ".join(rendition.label for rendition in self.renditions.order_by("pk"))
+        return _("Your file {name} is ready. New: {formats}.").format(name=name, formats=formats)
 
     def _bad_news(self) -> str:
         failed = self.renditions.filter(status=self.Status.ERROR)

@@ -33,6 +33,25 @@ def offers(audio_file) -> list[str]:
     return [message.event for message in messages]
 
 
+# --- Good news ------------------------------------------------------------------------------
+
+
+def texts() -> list[str]:
+    return list(Message.objects.order_by("pk").values_list("text", flat=True))
+
+
+def test_a_further_order_says_what_is_new_and_the_first_success_is_as_ever(person):
+    audio_file = make_file(person)
+    fail(make_job(audio_file, ("wav",)))
+    for formats in (("wav",), ("mp3", "flac")):
+        job = make_job(audio_file, formats)
+        job.report(report_for(job, Status.COMPLETE))
+    assert texts()[1:] == [
+        "Your file Interview is ready.",
+        "Your file Interview is ready. New: MP3, FLAC.",
+    ]
+
+
 # --- Trying again ---------------------------------------------------------------------------
 
 
