@@ -6,9 +6,10 @@ class AudioTranscoderConfig(AppConfig):
     verbose_name = "Audio Transcoder"
 
     def ready(self) -> None:
-        from audio_transcoder import steps
+        from audio_transcoder import covers, steps
         from audio_transcoder.open_work import has_open_jobs
-        from transcode_messages import bell, live
+        from transcode_messages import bell, live, pictures
 
         live.ask(has_open_jobs)
+        pictures.find_by(covers.of_codes)
         bell.wakes(steps.wake_mail)

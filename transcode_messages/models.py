@@ -88,6 +88,9 @@ class Message(models.Model):
         SUCCESS = "success", _("Success")
         ERROR = "error", _("Error")
 
+    # The address of a picture of what it is about; see ``pictures.give``.
+    picture = ""
+
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="transcode_messages"
     )

@@ -20,6 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from transcode_messages import pictures
 from transcode_messages.addresses import address_of
 from transcode_messages.context_processors import UnreadMessages
 from transcode_messages.forms import PreferencesForm
@@ -77,6 +78,7 @@ def message_list(request: HttpRequest) -> HttpResponse:
     show = request.GET.get("show")
     shown = filters[show]() if show in filters else messages
     page = Paginator(shown, MESSAGES_ON_A_PAGE).get_page(request.GET.get("page"))
+    page.object_list = pictures.give(list(page.object_list))
     context = {
         "page_obj": page,
         "show": show if show in filters else "",

@@ -54,6 +54,15 @@ def url(audio_file: AudioFile, size: Size) -> str:
     return reverse("audio:cover", args=[audio_file.code, token(audio_file, size)])
 
 
+def of_codes(codes: set[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Return the address of a small cover, or the placeholder's, of each of these files there is.
+
+    48 pixels wide where it is shown.
+    """
+    files = AudioFile.objects.filter(code__in=codes).only("code", "cover")
+    return {audio_file.code: url(audio_file, square(96)) for audio_file in files}
+
+
 def token(audio_file: AudioFile, size: Size) -> str:
     """Return the last part of an address of the cover, for ``answer()``."""
     return images.token(audio_file.cover, size)

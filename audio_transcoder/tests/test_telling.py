@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import uuid
+
 import pytest
 from allauth.account.models import EmailAddress
 from django.conf import settings as site
@@ -10,10 +13,12 @@ from django.core import mail
 from django.utils import translation
 
 import steps
+from audio_transcoder import covers
 from audio_transcoder import steps as our_steps
 from audio_transcoder.models import Rendition, TranscodeJob
 from audio_transcoder.tests.factories import make_file, make_job
 from audio_transcoder.tests.test_models import report_for
+from audio_transcoder.tests.test_sharing import put_cover
 from transcode_messages.languages import language_of
 from transcode_messages.models import Email, Message, Preferences
 from transcode_messages.outbox import Server
@@ -50,6 +55,23 @@ def test_a_further_order_says_what_is_new_and_the_first_success_is_as_ever(perso
         "Your file Interview is ready.",
         "Your file Interview is ready. New: MP3, FLAC.",
     ]
+
+
+def test_a_message_shows_the_cover_of_its_file_wherever_it_stands(signed_in, person):
+    with_cover, without = make_file(person, name="Covered"), make_file(person, name="Bare")
+    put_cover(with_cover)
+    for audio_file in (with_cover, without):
+        job = make_job(audio_file)
+        job.report(report_for(job, Status.COMPLETE))
+    Message.objects.tell(person, event="x", about=uuid.uuid4(), level="error", text="Refused.")
+    address = covers.url(with_cover, covers.square(96))
+    for page in ("/audio/upload/", "/messages/", "/messages/unread/"):
+        text = signed_in.get(page).text
+        assert re.findall(r'class="message-picture" src="([^"]+)"', text) == [
+            covers.url(without, covers.square(96)),
+            address,
+        ]
+    assert signed_in.get(address)["Content-Type"].startswith("image/")
 
 
 # --- Trying again ---------------------------------------------------------------------------
