@@ -32,8 +32,24 @@ class MessageQuerySet(models.QuerySet["Message"]):
         notifies = Preferences.objects.filter(user=OuterRef("user")).values("browser_notifications")
         return mine.annotate(total=Subquery(count), notifies=Subquery(notifies))[:limit]
 
+    def ready(self) -> MessageQuerySet:
+        return self.filter(level=Message.Level.SUCCESS)
+
     def failures(self) -> MessageQuerySet:
         return self.filter(level=Message.Level.ERROR)
+
+    def saying(self, words: str) -> MessageQuerySet:
+        """Those whose text holds each of ``words``, the name of a file for one, in any case.
+
+        SQLite knows upper and lower case of ASCII alone, so others are tried as people write them.
+        """
+        found = self
+        for word in words.split()[: Message.MAX_WORDS]:
+            spelled = Q()
+            for spelling in {word, word.lower(), word.upper(), word.capitalize()}:
+                spelled |= Q(text__icontains=spelling)
+            found = found.filter(spelled)
+        return found
 
     def tell(
         self,
@@ -88,6 +104,8 @@ class Message(models.Model):
         SUCCESS = "success", _("Success")
         ERROR = "error", _("Error")
 
+    # So many are looked for at once.
+    MAX_WORDS = 8
     # The address of a picture of what it is about; see ``pictures.give``.
     picture = ""
 

@@ -25,6 +25,7 @@ from transcode_messages.addresses import address_of
 from transcode_messages.context_processors import UnreadMessages
 from transcode_messages.forms import PreferencesForm
 from transcode_messages.letters import read_unsubscribe_token
+from transcode_messages.listing import DAYS, Listing
 from transcode_messages.models import Kind, MessageQuerySet, Preferences
 
 MESSAGES_ON_A_PAGE = 25
@@ -69,19 +70,19 @@ def _wants_json(request: HttpRequest) -> bool:
 @require_safe
 @_for_people
 def message_list(request: HttpRequest) -> HttpResponse:
-    """Every message, newest first; ``?show=`` narrows them to ``unread`` or ``failures``."""
+    """The messages that the address asks for, newest first; see ``listing``."""
     news = UnreadMessages(request)
     if _is_htmx(request) and request.GET.get("have") == news.state:
         return _nothing_new(news)
-    messages = request.user.transcode_messages.all()
-    filters = {"unread": messages.unread, "failures": messages.failures}
-    show = request.GET.get("show")
-    shown = filters[show]() if show in filters else messages
+    listing = Listing.of(request.GET)
+    shown = listing.filtered(request.user.transcode_messages.all())
     page = Paginator(shown, MESSAGES_ON_A_PAGE).get_page(request.GET.get("page"))
     page.object_list = pictures.give(list(page.object_list))
     context = {
         "page_obj": page,
-        "show": show if show in filters else "",
+        "listing": listing,
+        "query": listing.query(),
+        "days": DAYS,
         "transcode_messages": news,
     }
     return render(request, "transcode_messages/message_list.html", context)

@@ -334,6 +334,40 @@ def test_the_filter_is_kept_while_paging(signed_in, ana, tell):
     assert "?page=2&amp;show=unread" in signed_in.get("/messages/?show=unread").text
 
 
+def test_kind_time_and_words_narrow_the_messages_together(signed_in, ana, tell):
+    for name in ("Łódź one", "Łódź two", "Choir"):
+        tell(ana, f"Your file {name} is ready.")
+    tell(ana, "Your file Łódź three could not be converted.", level=Message.Level.ERROR)
+    old = Message.objects.filter(text__contains="two")
+    old.update(created_at=timezone.now() - timedelta(days=3))
+
+    def found(**query: str) -> list[str]:
+        texts = [one.text for one in signed_in.get("/messages/", query).context["page_obj"]]
+        return [re.search(r"file (\S+ ?(?:one|two|three)?) ", text)[1].strip() for text in texts]
+
+    assert found(show="ready") == ["Choir", "Łódź one", "Łódź two"]
+    assert found(q="łódź") == ["Łódź three", "Łódź one", "Łódź two"]
+    assert found(q="ŁÓDŹ ready", show="ready", days="1") == ["Łódź one"]
+    assert found(q="łódź", days="7", show="ready") == ["Łódź one", "Łódź two"]
+    assert found(q="100%") == []
+    page = signed_in.get("/messages/?q=%C5%82%C3%B3d%C5%BA&days=7").text
+    assert 'href="/messages/?show=failures&amp;days=7&amp;q=%C5%82%C3%B3d%C5%BA"' in page
+    assert 'value="łódź"' in page and '<option value="7" selected>' in page
+
+
+def test_today_begins_at_midnight_where_the_site_is(signed_in, ana, tell, settings):
+    settings.TIME_ZONE = "Europe/Warsaw"
+    tell(ana, "Last night.")
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    Message.objects.update(created_at=midnight - timedelta(seconds=1))
+    tell(ana, "This morning.")
+    Message.objects.filter(text="This morning.").update(created_at=midnight)
+
+    page = signed_in.get("/messages/?days=1").text
+
+    assert "This morning." in page and "Last night." not in page
+
+
 def test_failures_can_be_looked_at_alone(signed_in, ana, tell):
     tell(ana, "Your file Choir is ready.")
     tell(ana, "Your file Birds could not be converted.", level=Message.Level.ERROR)
@@ -345,15 +379,15 @@ def test_failures_can_be_looked_at_alone(signed_in, ana, tell):
     assert 'href="/messages/?show=failures" aria-current="page"' in page
 
 
-@pytest.mark.parametrize("show", ["", "read", "UNREAD", "\0", "a" * 5000])
-def test_w7_an_unknown_filter_shows_all(signed_in, ana, tell, show):
+@pytest.mark.parametrize("nonsense", ["", "read", "UNREAD", "\0", "a" * 5000, "-1", "8", "²"])
+def test_w7_an_unknown_filter_shows_all(signed_in, ana, tell, nonsense):
     tell(ana, "Your file Choir is ready.")
 
-    page = signed_in.get("/messages/", {"show": show})
-
-    assert page.status_code == 200
-    assert "Choir" in page.text
-    assert f"&amp;show={show}" not in page.text or not show
+    for name in ("show", "days"):
+        page = signed_in.get("/messages/", {name: nonsense})
+        assert page.status_code == 200
+        assert "Choir" in page.text
+        assert page.context["query"] == ""
 
 
 def test_a_failure_has_its_retry_button_wherever_it_is_shown(signed_in, ana, tell):
@@ -429,4 +463,7 @@ def test_the_page_asks_for_news_and_keeps_what_is_the_same(signed_in, ana, tell,
 def test_an_empty_page_says_so(signed_in):
     assert "No messages yet" in signed_in.get("/messages/").text
     assert "Nothing unread" in signed_in.get("/messages/?show=unread").text
+    assert "Nothing is ready yet" in signed_in.get("/messages/?show=ready").text
+    nothing = signed_in.get("/messages/?show=unread&q=x").text
+    assert "Nothing was found" in nothing and 'name="show" value="unread"' in nothing
     assert "No failures" in signed_in.get("/messages/?show=failures").text
