@@ -9,6 +9,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.middleware.locale import LocaleMiddleware
 from django.urls import resolve
 from django.utils import translation
 from django.utils.cache import has_vary_header, patch_cache_control
@@ -140,6 +141,20 @@ class RetryAfterMiddleware:
         if response.status_code == 429:
             response.headers.setdefault("Retry-After", str(self.AGAIN_S))
         return response
+
+
+class LanguageMiddleware(LocaleMiddleware):
+    """Django's, and the language that the address asks for: ``?language=pl``.
+
+    So pages without cookies and forms, for whoever has a link or met an error, let people choose.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        asked = request.GET.get("language")
+        if asked in dict(settings.LANGUAGES):
+            translation.activate(asked)
+            request.LANGUAGE_CODE = asked
 
 
 class PollsMiddleware:

@@ -125,7 +125,7 @@ MIDDLEWARE = [
     "audio_transcoder.middleware.MachinePathsMiddleware",
     "audio_transcoder.middleware.PrivateAnswersMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    "audio_transcoder.middleware.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

@@ -101,3 +101,23 @@ def test_machines_are_answered_in_english_whatever_they_wish(client):
     client.cookies[settings.LANGUAGE_COOKIE_NAME] = "pl"
     answer = client.get("/transcode-complete/", headers={"Accept-Language": "pl"})
     assert "Content-Language" not in answer
+
+
+@pytest.mark.parametrize(("code", "said"), [("pl", "Język"), ("es", "Idioma")])
+def test_a_page_without_forms_offers_its_languages_as_links(client, code, said):
+    for address in ("/s/nonsense/", "/nowhere/"):
+        first = client.get(address)
+        assert (first.status_code, language_of(first)) == (404, "en")
+        assert f'href="?language={code}"' in first.text
+        answer = client.get(f"{address}?language={code}")
+        assert language_of(answer) == answer["Content-Language"] == code
+        assert f'aria-label="{said}"' in answer.text
+        assert re.findall(r'lang="(\w+)" rel="nofollow" aria-current="true"', answer.text) == [code]
+        assert not answer.cookies
+        assert language_of(client.get(address)) == "en"
+
+
+@pytest.mark.parametrize("asked", ["de", "", "%00", "EN", "pl-PL", "x" * 3000])
+def test_w7_an_address_that_asks_for_no_language_of_ours_is_spoken_to_as_ever(client, asked):
+    wish = {"Accept-Language": "es"}
+    assert language_of(client.get(f"/?language={asked}", headers=wish)) == "es"
