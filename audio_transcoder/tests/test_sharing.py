@@ -556,6 +556,18 @@ def test_w1_somebody_elses_link_is_not_ended_and_not_listed(signed_in):
     assert "Theirs" not in signed_in.get("/audio/shares/").text
 
 
+def test_buttons_of_links_are_named_by_what_they_open_and_for_how_long(signed_in, audio_file):
+    shares = [give(audio_file), give(audio_file, rendition=rendition_of(audio_file, "wav"))]
+    for address, file in (("/audio/shares/", "file-{} "), (audio_file.get_absolute_url(), "")):
+        text = signed_in.get(address).text
+        for share in shares:
+            for act in ("copy", "end"):
+                ids = f"{act}-{share.code} {file.format(share.code)}facts-{share.code}"
+                assert f'id="{act}-{share.code}" aria-labelledby="{ids}"' in text
+                assert all(f'id="{one}"' in text for one in ids.split())
+            assert re.search(rf'id="facts-{share.code}">.*works until you end it', text)
+
+
 def test_the_list_says_of_each_link_what_it_opens_and_how_it_was_used(signed_in, audio_file):
     text = signed_in.get("/audio/shares/").text
     assert "You have not shared anything yet" in text
