@@ -51,7 +51,24 @@ def test_a_link_plays_and_downloads_for_whoever_has_it_until_its_owner_ends_it(
     expect(visitor.get_by_text("AC/DC")).to_be_visible()
     assert visitor.locator(".shared-cover").evaluate("image => image.decode().then(() => true)")
     player = visitor.locator("audio")
-    player.evaluate("audio => { audio.muted = true; return audio.play(); }")
+    player.evaluate(
+        """async audio => {
+            audio.muted = true;
+            await audio.play();
+            audio.pause();
+            await new Promise(done => { audio.onseeked = done; audio.currentTime = 0.5; });
+        }"""
+    )
+    versions = visitor.get_by_role("navigation", name="Version to hear")
+    versions.get_by_role("link", name="FLAC").click()
+    expect(versions.locator("[aria-current]")).to_have_text("FLAC")
+    second = player.evaluate(
+        """audio => new Promise(done => {
+            audio.onseeked = () => done(audio.currentTime);
+            audio.play();
+        })"""
+    )
+    assert second >= 0.5
     assert player.evaluate(f"audio => audio.ended || ({IS_PLAYED})(audio)")
     path = download(visitor, "Download FLAC", tmp_path)
     assert path.name == "song.flac"
@@ -60,7 +77,7 @@ def test_a_link_plays_and_downloads_for_whoever_has_it_until_its_owner_ends_it(
     assert context.cookies() == []
 
     page.reload()
-    expect(sharing.get_by_text("heard 1 time")).to_be_visible()
+    expect(sharing.get_by_text("heard 2 times")).to_be_visible()
     expect(sharing.get_by_text("downloaded 1 time")).to_be_visible()
     sharing.get_by_role("link", name="All your links").click()
     page.get_by_role(

@@ -161,6 +161,23 @@ def test_a_part_of_the_sound_has_a_player_of_its_own(audio_file):
     assert "part: 0:01 to 0:05" in text
 
 
+def test_a_listener_chooses_the_version_that_plays_without_scripts(audio_file):
+    share = give(audio_file, with_original=True)
+    address = reverse("shared", args=[share.token])
+    first = page(share)
+    versions = re.findall(r'href="(\?version=[^"#]+)#player-1"[^>]*>(\w+)</a>', first)
+    assert [label for _, label in versions] == ["WAV", "FLAC", "Original"]
+    assert "aria-current" not in first[: first.index("site-footer")]
+    for query, label in versions:
+        text = unescape(Client().get(f"{address}{query}&language=en").text)
+        assert re.findall(r'aria-current="true">(\w+)</a>', text) == [label, "English"]
+        (played,) = re.findall(r'<source src="([^"]+)"', text)
+        assert played.endswith(f"/listen/{query.removeprefix('?version=')}/")
+        assert "&language=en#player-1" in text
+    nonsense = unescape(Client().get(f"{address}?version=%00").text)
+    assert nonsense.count("<source ") == 3
+
+
 def test_tags_and_cover_are_shown(audio_file):
     AudioFile.objects.filter(pk=audio_file.pk).update(artist="AC/DC", album="Live", year="1999")
     assert "img/cover" in page(give(audio_file))

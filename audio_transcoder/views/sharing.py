@@ -161,6 +161,7 @@ def _too_many(request: HttpRequest, wait_s: int) -> HttpResponse:
 class SharedSound:
     """One thing that a link lets people hear and keep."""
 
+    which: str  # as addresses have it
     label: str
     facts: list[str]
     media_type: str
@@ -174,17 +175,29 @@ class Player:
 
     words: list[str]  # what it is a part of; nothing: all of it
     sounds: list[SharedSound] = field(default_factory=list)
+    chosen: SharedSound | None = None  # the one that it plays and no other
+
+    @property
+    def sources(self) -> list[SharedSound]:
+        return [self.chosen] if self.chosen else self.sounds
 
 
 @by_link
 def shared(request: HttpRequest, share: Share) -> HttpResponse:
-    """The page of a link: nothing of its owner but what they shared."""
+    """The page of a link: nothing of its owner but what they shared.
+
+    ``?version=`` chooses what is played, as the address of a sound has it; nonsense is no choice.
+    """
     audio_file = share.audio_file
     cover = static("img/cover.svg")
     if audio_file.cover:
         size = covers.token(audio_file, COVER)
         cover = reverse("shared-cover", args=[share.token, size])
-    context = {"share": share, "audio_file": audio_file, "players": _players(share), "cover": cover}
+    players = _players(share)
+    for player in players:
+        asked = (one for one in player.sounds if one.which == request.GET.get("version"))
+        player.chosen = next(asked, None)
+    context = {"share": share, "audio_file": audio_file, "players": players, "cover": cover}
     return render(request, "audio_transcoder/share.html", context)
 
 
@@ -209,6 +222,7 @@ def _sound(
 ) -> SharedSound:
     address = [share.token, which]
     return SharedSound(
+        which=which,
         label=str(label),
         facts=facts.in_short(sound),
         media_type=media_type,
