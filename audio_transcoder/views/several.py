@@ -101,6 +101,7 @@ def _page(
 ) -> HttpResponse:
     found = files.aggregate(count=Count("pk"), size=Sum("size_bytes"), newest=Max("pk"))
     context |= {
+        "page": name,
         "count": found["count"],
         "size_bytes": found["size"] or 0,
         "selection": chosen.pairs(chosen.up_to or found["newest"] or 0),
