@@ -11,8 +11,20 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.system import Person, System
 from tests.test_browser import sign_up, upload
+from tests.test_browser_messages import violations
 
 pytestmark = pytest.mark.browser
+
+# What screen readers are told, one after the other.
+HEARD = """
+window.heard = [];
+document.addEventListener("DOMContentLoaded", () => {
+    const announcer = document.getElementById("announcer");
+    new MutationObserver(() => {
+        if (announcer.textContent) heard.push(announcer.textContent);
+    }).observe(announcer, {childList: true});
+});
+"""
 
 
 def tab_to(page: Page, name: str, role: str = "button") -> None:
@@ -36,6 +48,7 @@ def test_two_files_are_selected_fetched_and_deleted_by_keyboard(
     for _ in range(2):
         upload(page, system, music)
     Person(system, name).wait_until_ready(2)
+    page.add_init_script(HEARD)
     page.goto(f"{system.url}/audio/?sort=name")
     expect(page.get_by_text("ready", exact=True).locator("visible=true").first).to_be_visible()
 
@@ -44,8 +57,21 @@ def test_two_files_are_selected_fetched_and_deleted_by_keyboard(
         while page.evaluate("document.activeElement.name") != "file":
             page.keyboard.press("Tab")
         page.keyboard.press("Space")
-    expect(page.get_by_text("Selected: 2")).to_be_visible()
+    expect(page.locator(".bulk-count")).to_have_text("Selected: 2")
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate("heard") == ["Selected: 1", "Selected: 2"]
+    assert violations(page) == []  # with the bar open
+    everything = page.get_by_label("Select all on this page")
+    expect(everything).to_be_checked()
+    everything.uncheck()
+    assert page.evaluate("heard.at(-1)") == "Nothing is selected"
+    everything.check()
+    expect(page.locator(".bulk-count")).to_have_text("Selected: 2")
+    if width == 375:  # the columns have no heads there
+        label = "element => getComputedStyle(element, '::before').content"
+        assert '"Length' in page.locator(".number-cell").locator("visible=true").first.evaluate(
+            label
+        )
 
     tab_to(page, "Download as ZIP")
     page.keyboard.press("Enter")

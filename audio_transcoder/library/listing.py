@@ -11,9 +11,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q
+from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q, Value
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Lower
+from django.db.models.functions import Concat, Lower, LPad, StrIndex, Substr
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.dateparse import parse_date
@@ -45,6 +45,8 @@ _ORDERS: dict[str, tuple[str, bool]] = {
     "title": ("title", True),
     "artist": ("artist", True),
     "album": ("album", True),
+    "year": ("year", True),
+    "track": ("track", True),
     "length": ("duration_ms", False),
     "size": ("size_bytes", False),
     "created": ("created_at", False),
@@ -60,6 +62,8 @@ ORDER_WORDS: dict[str, Promise] = {
     "title": gettext_lazy("Title"),
     "artist": gettext_lazy("Artist"),
     "album": gettext_lazy("Album"),
+    "year": gettext_lazy("Year"),
+    "track": gettext_lazy("Track"),
     "-length": gettext_lazy("Longest first"),
     "length": gettext_lazy("Shortest first"),
     "-size": gettext_lazy("Largest first"),
@@ -142,7 +146,7 @@ class Listing:
         by: list[Combinable | str] = []
         if is_text:
             by.append(ExpressionWrapper(Q(**{column: ""}), output_field=BooleanField()).asc())
-        value = Lower(column) if is_text else F(column)
+        value = _words(column) if is_text else F(column)
         by.append(value.desc(nulls_last=True) if is_descending else value.asc(nulls_last=True))
         return files.order_by(*by, "-id")
 
@@ -242,10 +246,12 @@ class FilePage:
         return f"?{urlencode([*self.listing.pairs(), ('page', str(number))])}"
 
     @property
-    def has_tags(self) -> bool:
-        return any(row["artist"] or row["album"] for row in self.rows)
+    def empty_columns(self) -> list[str]:
+        """Those of tags in which no file of the page has anything."""
+        return [name for name in _TAGS if not any(row[name] for row in self.rows)]
 
 
+_TAGS = ("artist", "album", "year", "track")
 _DEFAULTS = {field.name: field.default for field in fields(Listing)}
 
 
@@ -259,6 +265,15 @@ def _date(text: str) -> date | None:
     except ValueError:  # the 31st of June
         return None
     return found if found and found.year in _YEARS else None
+
+
+def _words(column: str) -> Combinable:
+    """Return what orders a column of words."""
+    if column != "track":
+        return Lower(column)
+    slash = Value("/")
+    number = Substr("track", 1, StrIndex(Concat("track", slash), slash) - 1)
+    return LPad(number, 4, Value("0"))  # "3/12" comes before "10/12"
 
 
 def _begin(day: date) -> datetime:

@@ -21,7 +21,9 @@ from audio_transcoder.models import AudioFile, Rendition, TranscodeJob
 
 # Pixels of the side of a cover in a row; screens of phones show two for each.
 COVER = covers.square(2 * 48)
-_COLUMNS = ("pk", "code", "name", "title", "artist", "album", "cover", "duration_ms", "size_bytes")
+# Shown as they are.
+_TEXTS = ("name", "artist", "album", "year", "track")
+_COLUMNS = ("pk", "code", *_TEXTS, "title", "cover", "duration_ms", "size_bytes")
 
 
 def rows(pks: Sequence[int]) -> list[dict[str, Any]]:
@@ -41,10 +43,8 @@ def _row(audio_file: Any, results: list[dict[str, str]], progress: int | None) -
         "code": mark_safe(str(audio_file.code)),  # noqa: S308 - a UUID
         "href": reverse("audio:detail", args=[audio_file.code]),
         "cover": covers.url(audio_file, COVER) if audio_file.cover else "",
-        "name": audio_file.name,
+        **{name: getattr(audio_file, name) for name in _TEXTS},
         "title": audio_file.title if audio_file.title != audio_file.name else "",
-        "artist": audio_file.artist,
-        "album": audio_file.album,
         "length": clock(audio_file.duration_ms),
         "size": filesizeformat(audio_file.size_bytes),
         "added_at": audio_file.created_at.isoformat(),

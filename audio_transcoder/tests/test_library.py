@@ -70,6 +70,21 @@ def test_the_order_is_the_one_asked_for(signed_in, three, order, names):
     assert [name.split(" ")[0] for name in found(signed_in, sort=order)] == names
 
 
+def test_years_and_tracks_are_columns_that_sort_and_tracks_do_as_numbers(signed_in, person):
+    assert "year-cell" not in signed_in.get("/audio/").text
+    for name, track, year in (("a", "10/12", "2019-05-01"), ("b", "3/12", ""), ("c", "", "1999")):
+        make_file(person, name=name, track=track, year=year)
+    make_file(person, name="d", track="04", year="2019")
+    assert found(signed_in, sort="track") == ["b", "d", "a", "c"]
+    assert found(signed_in, sort="-track") == ["a", "d", "b", "c"]
+    assert found(signed_in, sort="year") == ["c", "d", "a", "b"]
+    page = signed_in.get("/audio/?sort=-year").text
+    assert re.search(r'aria-sort="descending" class="tag-cell year-cell"', page)
+    assert re.search(r'track-cell" data-label="Track"><bdi>10/12</bdi>', page)
+    assert '<table class="file-list without-artist without-album"' in page
+    assert '<option value="track">Track</option>' in page
+
+
 def test_states_and_formats_are_found_and_only_ones_own(signed_in, person):
     make_job(make_file(person, name="Waits"))
     done = make_job(make_file(person, name="Done"), formats=("mp3",))

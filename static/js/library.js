@@ -15,8 +15,10 @@
   const everything = form.elements.all;
   const boxes = () => [...form.querySelectorAll("input[name=file]")];
 
-  // Says how many files are selected, and offers what can be done with them.
-  function show() {
+  // Says how many files are selected, and offers what can be done with them; what somebody has
+  // changed is said to screen readers, once.
+  let said = "";
+  function show(isChanged) {
     const all = boxes();
     const ticked = all.filter((box) => box.checked).length;
     onPage.checked = ticked > 0 && ticked === all.length;
@@ -25,7 +27,9 @@
     bulk.classList.toggle("is-wanted", isWanted);
     const { selectedNone, selectedSome } = form.dataset;
     count.hidden = Boolean(everything?.checked);
-    count.textContent = ticked ? selectedSome.replace("{number}", ticked) : selectedNone;
+    const words = ticked ? selectedSome.replace("{number}", ticked) : selectedNone;
+    if (isChanged && words !== said) window.site.announce(words);
+    count.textContent = said = words;
   }
 
   // A click with the Shift key selects, or not, everything since the last one.
@@ -38,18 +42,18 @@
       for (const box of all.slice(from, to + 1)) box.checked = event.target.checked;
     }
     last = event.target;
-    show();
+    show(true);
   });
 
   form.addEventListener("change", (event) => {
     if (event.target === onPage) {
       for (const box of boxes()) box.checked = onPage.checked;
     }
-    show();
+    show(true);
   });
 
   // Rows are replaced while they are converted; a page that is gone back to has ticks already.
-  document.addEventListener("htmx:afterSettle", show);
-  window.addEventListener("pageshow", show);
-  show();
+  document.addEventListener("htmx:afterSettle", () => show(false));
+  window.addEventListener("pageshow", () => show(false));
+  show(false);
 })();
