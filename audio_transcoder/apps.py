@@ -11,5 +11,5 @@ class AudioTranscoderConfig(AppConfig):
         from transcode_messages import bell, live, pictures
 
         live.ask(has_open_jobs)
-        pictures.find_by(covers.of_codes)
+        pictures.find_by(covers.key_of_a_message, covers.beside_a_message)
         bell.wakes(steps.wake_mail)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from transcode_messages import live, pictures
+from transcode_messages import live
 from transcode_messages.models import Message
 
 SHOWN_ON_A_PAGE = 5
@@ -28,10 +28,6 @@ class UnreadMessages:
         if not self._is_for_a_person:
             return []
         return list(Message.objects.newest_unread(self._request.user, SHOWN_ON_A_PAGE))
-
-    @cached_property
-    def _with_pictures(self) -> Sequence[Message]:
-        return pictures.give(self.newest)
 
     @property
     def count(self) -> int:
@@ -69,14 +65,12 @@ class UnreadMessages:
         return user is not None and user.is_authenticated
 
     def __iter__(self) -> Iterator[Message]:
-        return iter(self._with_pictures)
+        return iter(self.newest)
 
     def __len__(self) -> int:
         return len(self.newest)
 
 
 def message_context_processor(request: HttpRequest) -> dict[str, object]:
-    """``transcode_messages``: see UnreadMessages. One query when shown, with what finds their
-    pictures; none for visitors.
-    """
+    """``transcode_messages``: see UnreadMessages. One query when shown, none for visitors."""
     return {"transcode_messages": SimpleLazyObject(lambda: UnreadMessages(request))}

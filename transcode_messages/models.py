@@ -13,7 +13,7 @@ from django.db.models import Count, OuterRef, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from transcode_messages import bell
+from transcode_messages import bell, pictures
 from transcode_messages.addresses import address_of
 
 
@@ -30,7 +30,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
         mine = self.unread().filter(user=user)
         count = mine.order_by().values("user").annotate(total=Count("pk")).values("total")
         notifies = Preferences.objects.filter(user=OuterRef("user")).values("browser_notifications")
-        return mine.annotate(total=Subquery(count), notifies=Subquery(notifies))[:limit]
+        shown = mine.annotate(total=Subquery(count), notifies=Subquery(notifies))
+        return shown.with_pictures()[:limit]
+
+    def with_pictures(self) -> MessageQuerySet:
+        return self.annotate(picture_key=pictures.key())
 
     def ready(self) -> MessageQuerySet:
         return self.filter(level=Message.Level.SUCCESS)
@@ -106,8 +110,6 @@ class Message(models.Model):
 
     # So many are looked for at once.
     MAX_WORDS = 8
-    # The address of a picture of what it is about; see ``pictures.give``.
-    picture = ""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="transcode_messages"
@@ -147,6 +149,12 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def picture(self) -> str:
+        """The address of a picture of what it is about, or ""; of one read ``with_pictures``."""
+        key = getattr(self, "picture_key", None)
+        return "" if key is None else pictures.address(self.about, key)
 
     @property
     def is_unread(self) -> bool:

@@ -1,40 +1,38 @@
 """The picture beside a message: of the thing that it is about.
 
 This room does not know what messages are about. Whoever does registers once, in its
-``AppConfig.ready()``, what finds pictures::
+``AppConfig.ready()``, how to find it::
 
-    pictures.find_by(covers.of_codes)
+    pictures.find_by(key, address)
 
-Nothing registered: messages have no picture.
+``key``, an expression over messages, is read with them and costs no query of its own: None where
+there is no picture. ``address`` makes an address of what a message is about and its key. Nothing
+registered: messages have no picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from uuid import UUID
 
-from transcode_messages.models import Message
+from django.db.models import CharField, Value
+from django.db.models.expressions import Combinable
 
-Finder = Callable[[set[UUID]], dict[UUID, str]]
+Address = Callable[[UUID, str], str]
 
-_finders: list[Finder] = []
-
-
-def find_by(finder: Finder) -> None:
-    """Let ``finder`` return the address of the picture of each of these things that has one.
-
-    It is called once for all messages of a page. Registering twice is fine.
-    """
-    if finder not in _finders:
-        _finders.append(finder)
+_NOTHING: tuple[Combinable, Address] = (Value(None, CharField()), lambda about, key: "")
+_found_by = _NOTHING
 
 
-def give(messages: Sequence[Message]) -> Sequence[Message]:
-    """Set ``picture`` of each message, an address or an empty string; return the messages."""
-    about = {message.about for message in messages}
-    found: dict[UUID, str] = {}
-    for finder in _finders if about else ():
-        found |= finder(about)
-    for message in messages:
-        message.picture = found.get(message.about, "")
-    return messages
+def find_by(key: Combinable, address: Address) -> None:
+    """Let messages have the pictures that these find."""
+    global _found_by
+    _found_by = (key, address)
+
+
+def key() -> Combinable:
+    return _found_by[0]
+
+
+def address(about: UUID, key: str) -> str:
+    return _found_by[1](about, key)

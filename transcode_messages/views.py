@@ -20,7 +20,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from transcode_messages import pictures
 from transcode_messages.addresses import address_of
 from transcode_messages.context_processors import UnreadMessages
 from transcode_messages.forms import PreferencesForm
@@ -76,8 +75,7 @@ def message_list(request: HttpRequest) -> HttpResponse:
         return _nothing_new(news)
     listing = Listing.of(request.GET)
     shown = listing.filtered(request.user.transcode_messages.all())
-    page = Paginator(shown, MESSAGES_ON_A_PAGE).get_page(request.GET.get("page"))
-    page.object_list = pictures.give(list(page.object_list))
+    page = Paginator(shown.with_pictures(), MESSAGES_ON_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "page_obj": page,
         "listing": listing,

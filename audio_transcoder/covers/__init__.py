@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.templatetags.static import static
 from django.urls import reverse
@@ -54,13 +55,13 @@ def url(audio_file: AudioFile, size: Size) -> str:
     return reverse("audio:cover", args=[audio_file.code, token(audio_file, size)])
 
 
-def of_codes(codes: set[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """Return the address of a small cover, or the placeholder's, of each of these files there is.
+# For messages: the cover of the file that one is about.
+key_of_a_message = Subquery(AudioFile.objects.filter(code=OuterRef("about")).values("cover")[:1])
 
-    48 pixels wide where it is shown.
-    """
-    files = AudioFile.objects.filter(code__in=codes).only("code", "cover")
-    return {audio_file.code: url(audio_file, square(96)) for audio_file in files}
+
+def beside_a_message(code: uuid.UUID, key: str) -> str:
+    """Return the address of a small cover, or the placeholder's; 48 pixels wide where it stands."""
+    return url(AudioFile(code=code, cover=key), square(96))
 
 
 def token(audio_file: AudioFile, size: Size) -> str:

@@ -6,7 +6,7 @@ from django.db import connection
 from django.template import engines
 from django.test.utils import CaptureQueriesContext
 
-from transcode_messages import live, pictures
+from transcode_messages import live
 from transcode_messages.context_processors import message_context_processor
 from transcode_messages.models import Message
 
@@ -24,9 +24,8 @@ def messages_of(rf):
 
 
 def test_a_page_gets_the_newest_five_and_the_count_in_one_query(
-    ana, tell, messages_of, django_assert_num_queries, monkeypatch
+    ana, tell, messages_of, django_assert_num_queries
 ):
-    monkeypatch.setattr(pictures, "_finders", [])
     for number in range(7):
         tell(ana, f"Message {number}")
 

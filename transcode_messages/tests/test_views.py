@@ -433,7 +433,7 @@ def test_w17_a_page_with_five_thousand_unread_messages_stays_cheap(
         for n in range(5000)
     )
 
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(6):
         page = signed_in.get("/messages/").text
 
     assert page.count("Failed.</p>") == 25
