@@ -78,6 +78,17 @@ def long_music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sounds.make(tmp_path_factory.mktemp("music") / "Seven minutes.mp3", 420, "-q:a", "4")
 
 
+@pytest.fixture
+def look() -> dict[str, Any]:
+    """What the browser of a test is opened with; see screenshots.in_both_looks."""
+    return {}
+
+
+@pytest.fixture
+def browser_context_args(browser_context_args: dict, look: dict[str, Any]) -> dict[str, Any]:
+    return {**browser_context_args, **look}
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict, playwright: Playwright) -> dict:
     """The Chromium of this machine; a machine without one fails here, with what to install."""

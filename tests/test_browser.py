@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests import sounds
-from tests.system import Person, System, on_both_kinds
+from tests import screenshots, sounds
+from tests.screenshots import on_both_kinds_and_looks
+from tests.system import Person, System
 from tests.test_end_to_end import code_of
 
-pytestmark = [pytest.mark.browser, on_both_kinds]
+pytestmark = [pytest.mark.browser, on_both_kinds_and_looks]
 
 PASSWORD = "a long Pass-phrase 7"
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def sign_up(page: Page, system: System, name: str) -> None:
@@ -33,6 +32,11 @@ def upload(page: Page, system: System, music: Path) -> None:
     page.get_by_label("Sound file").set_input_files(music)
     page.get_by_role("main").get_by_role("button", name=re.compile("upload", re.I)).click()
     page.wait_for_url(re.compile(r"/audio/[0-9a-f-]{36}/$"), timeout=60_000)
+
+
+def notice(page: Page, text: str) -> Locator:
+    """Return what the page shows to everybody; its script says the same to screen readers."""
+    return page.locator(".notices").get_by_text(text)
 
 
 def download(page: Page, link_name: str, folder: Path) -> Path:
@@ -52,7 +56,7 @@ def stored(system: System, url: str, format_name: str) -> bytes:
 
 
 def test_a_seven_minute_mp3_from_sign_up_to_three_downloads(
-    page: Page, system: System, long_music: Path, tmp_path: Path
+    page: Page, system: System, look: dict, long_music: Path, tmp_path: Path
 ):
     sign_up(page, system, "ada")
     upload(page, system, long_music)
@@ -84,8 +88,7 @@ def test_a_seven_minute_mp3_from_sign_up_to_three_downloads(
 
     page.goto(f"{system.url}/audio/")
     expect(told.first).to_be_visible()
-    if "SCREENSHOT" in os.environ:  # the picture in README: SCREENSHOT=1 make test
-        page.screenshot(path=ROOT / "docs" / "screenshot.png")
+    screenshots.keep(page, f"journey-{look['color_scheme']}")
     page.get_by_role("button", name=re.compile("dismiss", re.I)).first.click()
     expect(told).to_have_count(0)
     page.reload()
@@ -99,9 +102,9 @@ def test_a_seven_minute_mp3_from_sign_up_to_three_downloads(
 
 
 def test_w13_the_whole_journey_works_without_scripts(
-    browser: Browser, system: System, long_music: Path, tmp_path: Path
+    browser: Browser, system: System, look: dict, long_music: Path, tmp_path: Path
 ):
-    context = browser.new_context(java_script_enabled=False, accept_downloads=True)
+    context = browser.new_context(java_script_enabled=False, accept_downloads=True, **look)
     page = context.new_page()
     sign_up(page, system, "grace")
     upload(page, system, long_music)

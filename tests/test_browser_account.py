@@ -13,11 +13,13 @@ import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from playwright.sync_api import Browser, Page, expect
 
+from tests import screenshots
+from tests.screenshots import in_both_looks
 from tests.system import System, wait_for
-from tests.test_browser import PASSWORD, sign_up, upload
+from tests.test_browser import PASSWORD, notice, sign_up, upload
 from tests.test_end_to_end import code_of
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, in_both_looks]
 
 
 def press(page: Page, name: str) -> None:
@@ -63,20 +65,22 @@ def sign_out(page: Page, system: System) -> None:
 
 
 def test_a_second_factor_is_turned_on_and_signs_in_and_so_does_a_recovery_code(
-    page: Page, system: System
+    page: Page, system: System, look: dict
 ):
-    sign_up(page, system, "hedy")
+    name = f"hedy-{look['color_scheme']}"
+    sign_up(page, system, name)
     secret, recovery_code = turn_on(page, system)
 
     for answer in ("", recovery_code):
         sign_out(page, system)
-        sign_in(page, system, "hedy")
+        sign_in(page, system, name)
         code = page.get_by_label("Code")
         code.fill("000 000")
         press(page, "Sign in")
         expect(page.get_by_text("Incorrect code.")).to_be_visible()
         expect(code).to_be_focused()
         expect(code).to_have_attribute("aria-describedby", "id_code_error")
+        screenshots.keep(page, f"code-refused-{look['color_scheme']}")
         code.fill(answer) if answer else type_code(page, secret)
         press(page, "Sign in")
         page.wait_for_url(f"{system.url}/audio/")
@@ -93,28 +97,33 @@ def test_a_password_can_be_shown_and_is_hidden_again(page: Page, system: System)
     expect(password).to_have_value("geheim")
 
 
-def test_another_session_is_ended_from_here(page: Page, browser: Browser, system: System):
-    sign_up(page, system, "ida")
+def test_another_session_is_ended_from_here(
+    page: Page, browser: Browser, system: System, look: dict
+):
+    name = f"ida-{look['color_scheme']}"
+    sign_up(page, system, name)
     elsewhere = browser.new_context(user_agent="Mozilla/5.0 (X11; Linux) Firefox/140.0")
     other = elsewhere.new_page()
-    sign_in(other, system, "ida")
+    sign_in(other, system, name)
     other.wait_for_url(f"{system.url}/audio/")
 
     page.goto(f"{system.url}/accounts/sessions/")
     page.get_by_role("button", name="Sign out: Firefox, Linux").click()
-    expect(page.get_by_text("Signed out in 1 place.")).to_be_visible()
+    expect(notice(page, "Signed out in 1 place.")).to_be_visible()
+    screenshots.keep(page, f"session-ended-{look['color_scheme']}")
     other.reload()
     other.wait_for_url(re.compile("/accounts/login/"))
     elsewhere.close()
 
 
 def test_w9_an_account_is_deleted_while_a_real_job_runs(
-    page: Page, system: System, long_music: Path
+    page: Page, system: System, look: dict, long_music: Path
 ):
-    sign_up(page, system, "lise")
+    name = f"lise-{look['color_scheme']}"
+    sign_up(page, system, name)
     upload(page, system, long_music)
     code = code_of(page.url)
-    person = system.rows("SELECT id FROM auth_user WHERE username = 'lise'")[0][0]
+    person = system.rows("SELECT id FROM auth_user WHERE username = ?", name)[0][0]
     job = system.rows("SELECT code FROM audio_transcoder_transcodejob ORDER BY id DESC")[0][0]
     with stopped_ffmpeg(system):  # the work does not end by itself meanwhile
         assert states(system, code) == ["Progressing"]
@@ -124,6 +133,7 @@ def test_w9_an_account_is_deleted_while_a_real_job_runs(
         press(page, "Delete my account")
         expect(page.get_by_text("This is not your password.")).to_be_visible()
         expect(page.get_by_label("Your password")).to_be_focused()
+        screenshots.keep(page, f"delete-refused-{look['color_scheme']}")
         page.get_by_label("Your password").fill(PASSWORD)
         press(page, "Delete my account")
         page.wait_for_url(f"{system.url}/accounts/deleted/")

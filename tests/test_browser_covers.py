@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests import pictures
-from tests.system import System, on_both_kinds
-from tests.test_browser import sign_up, upload
+from tests import pictures, screenshots
+from tests.screenshots import on_both_kinds_and_looks
+from tests.system import System
+from tests.test_browser import notice, sign_up, upload
 
-pytestmark = [pytest.mark.browser, on_both_kinds]
+pytestmark = [pytest.mark.browser, on_both_kinds_and_looks]
 
 IS_DRAWN = "image => image.complete && image.naturalWidth"
-# Where somebody wants to look at the pages.
-SHOTS = os.environ.get("SCREENSHOTS")
-
-
-def shoot(page: Page, name: str) -> None:
-    if not SHOTS:
-        return
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        for width in (375, 1280):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.screenshot(path=Path(SHOTS) / f"{name}-{scheme}-{width}.png", full_page=True)
 
 
 def drawn_width(page: Page, image_name: str) -> int:
@@ -38,7 +26,7 @@ def drawn_width(page: Page, image_name: str) -> int:
 
 
 def test_a_cover_comes_with_the_upload_and_a_part_of_it_is_dragged(
-    page: Page, system: System, tmp_path: Path
+    page: Page, system: System, look: dict, tmp_path: Path
 ):
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
@@ -49,12 +37,10 @@ def test_a_cover_comes_with_the_upload_and_a_part_of_it_is_dragged(
     upload(page, system, music)
     assert drawn_width(page, "Cover") == 320
     expect(page.get_by_text("AC/DC")).to_be_visible()
-    shoot(page, "file")
 
     page.get_by_role("link", name="Change the cover").click()
     image = page.get_by_role("img", name=re.compile("The cover of"))
     expect(image).to_be_visible()
-    shoot(page, "cover")
     box = image.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 1)
     page.mouse.down()
@@ -62,26 +48,25 @@ def test_a_cover_comes_with_the_upload_and_a_part_of_it_is_dragged(
     page.mouse.up()
     expect(page.get_by_label("From the left, %")).to_have_value("50")
     expect(page.get_by_label("Width, %")).to_have_value(re.compile("49|50"))
-    shoot(page, "cover-part")
+    screenshots.keep(page, f"cover-part-{look['color_scheme']}")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("The cover is saved.")).to_be_visible()
+    expect(notice(page, "The cover is saved.")).to_be_visible()
     assert drawn_width(page, "The cover of song") <= 402
 
     page.get_by_role("button", name="Remove the cover").click()
-    expect(page.get_by_text("The cover was removed.")).to_be_visible()
+    expect(notice(page, "The cover was removed.")).to_be_visible()
     expect(page.get_by_role("img", name="There is no cover yet.")).to_be_visible()
-    shoot(page, "no-cover")
     refused = [text for text in said if "Content Security Policy" in text or "Error" in text]
     assert not refused
 
 
 def test_w13_without_scripts_covers_and_tags_are_plain_forms(
-    browser: Browser, system: System, tmp_path: Path
+    browser: Browser, system: System, look: dict, tmp_path: Path
 ):
     music = pictures.sound_with(tmp_path / "song.flac", pictures.picture(), title="Old")
     other = tmp_path / "other.png"
     other.write_bytes(pictures.picture((600, 600), colour="gold"))
-    page = browser.new_context(java_script_enabled=False).new_page()
+    page = browser.new_context(java_script_enabled=False, **look).new_page()
     sign_up(page, system, f"plain-{system.port}")
     upload(page, system, music)
 
@@ -99,7 +84,6 @@ def test_w13_without_scripts_covers_and_tags_are_plain_forms(
     page.get_by_label("Year").fill("soon")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Write a year or a date")).to_be_visible()
-    shoot(page, "tags")
     page.get_by_label("Year").fill("1999-12-31")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("1999-12-31")).to_be_visible()

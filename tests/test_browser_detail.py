@@ -70,11 +70,6 @@ def ready(site: System, listener: Person, tmp_path_factory: pytest.TempPathFacto
     return page
 
 
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pictures")
-
-
 def open_page(browser: Browser, listener: Person, path: str, **options: object) -> Page:
     """Open a page as ``listener``; what the policy of the page forbids is kept in ``refused``."""
     context = browser.new_context(**options)
@@ -100,7 +95,7 @@ def is_refusal(said: object) -> bool:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [375, 1280])
 def test_one_plays_moves_by_keyboard_and_goes_on_in_another_version(
-    browser: Browser, listener: Person, ready: str, pictures: Path, scheme: str, width: int
+    browser: Browser, listener: Person, ready: str, scheme: str, width: int
 ):
     size = {"width": width, "height": 900}
     page = open_page(browser, listener, ready, viewport=size, color_scheme=scheme)
@@ -140,7 +135,7 @@ def test_one_plays_moves_by_keyboard_and_goes_on_in_another_version(
 
     assert page.refused == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    page.screenshot(path=pictures / f"detail-{width}-{scheme}.png", full_page=True)
+    screenshots.keep(page, f"playing-{scheme}-{width}")
     page.context.close()
 
 
@@ -250,7 +245,7 @@ def look(page: Page, name: str) -> list[str]:
 
 
 def test_w13_without_scripts_the_waveform_is_a_picture_and_each_version_has_a_player(
-    browser: Browser, listener: Person, ready: str, pictures: Path
+    browser: Browser, listener: Person, ready: str
 ):
     size = {"width": 375, "height": 900}
     page = open_page(browser, listener, ready, java_script_enabled=False, viewport=size)
@@ -260,7 +255,7 @@ def test_w13_without_scripts_the_waveform_is_a_picture_and_each_version_has_a_pl
     expect(page.locator("audio")).to_have_count(4)
     expect(page.get_by_label("Play the WAV of Low tide")).to_be_visible()
     expect(page.get_by_role("radio", name="FLAC")).to_be_hidden()
-    page.screenshot(path=pictures / "detail-no-scripts.png", full_page=True)
+    screenshots.keep(page, "detail-no-scripts")
     page.context.close()
 
 
@@ -303,7 +298,7 @@ def test_a_version_that_the_browser_cannot_play_says_so_and_can_be_downloaded(
 
 
 def test_progress_versions_and_timeline_come_without_a_reload(
-    page: Page, site: System, long_music: Path, pictures: Path
+    page: Page, site: System, long_music: Path
 ):
     sign_up(page, site, "watcher")
     upload(page, site, long_music)
@@ -311,7 +306,7 @@ def test_progress_versions_and_timeline_come_without_a_reload(
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.get_by_text("cannot play")).to_have_count(0)  # nobody knows yet what it is
     page.wait_for_function("() => document.getElementById('job-bar')?.value > 0")
-    page.screenshot(path=pictures / "detail-converting.png", full_page=True)
+    screenshots.keep(page, "detail-converting")
     page.get_by_role("radio", name="Original").check()
 
     for name in ("WAV", "FLAC", "MP4"):

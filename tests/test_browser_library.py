@@ -7,13 +7,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
+from tests import screenshots
+from tests.screenshots import in_both_looks
 from tests.system import Person, System
-from tests.test_browser import sign_up, upload
+from tests.test_browser import notice, sign_up, upload
 from tests.test_browser_messages import violations
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, in_both_looks]
 
 # What screen readers are told, one after the other.
 HEARD = """
@@ -37,12 +39,10 @@ def tab_to(page: Page, name: str, role: str = "button") -> None:
     raise AssertionError(f"no way by keyboard to {name}")
 
 
-@pytest.mark.parametrize("width", [1280, 375])
 def test_two_files_are_selected_fetched_and_deleted_by_keyboard(
-    browser: Browser, system: System, music: Path, tmp_path: Path, width: int
+    page: Page, system: System, look: dict, music: Path, tmp_path: Path
 ):
-    context = browser.new_context(viewport={"width": width, "height": 800}, accept_downloads=True)
-    page = context.new_page()
+    width = look["viewport"]["width"]
     name = f"lib{width}"
     sign_up(page, system, name)
     for _ in range(2):
@@ -58,6 +58,7 @@ def test_two_files_are_selected_fetched_and_deleted_by_keyboard(
             page.keyboard.press("Tab")
         page.keyboard.press("Space")
     expect(page.locator(".bulk-count")).to_have_text("Selected: 2")
+    screenshots.keep(page, f"library-selected-{look['color_scheme']}")
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate("heard") == ["Selected: 1", "Selected: 2"]
     assert violations(page) == []  # with the bar open
@@ -100,6 +101,5 @@ def test_two_files_are_selected_fetched_and_deleted_by_keyboard(
     expect(page.get_by_role("heading", name="Delete 2 files?")).to_be_visible()
     tab_to(page, "Delete for good")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("2 files are deleted.")).to_be_visible()
+    expect(notice(page, "2 files are deleted.")).to_be_visible()
     expect(page.get_by_text("Your library is empty")).to_be_visible()
-    context.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,16 +9,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests import sounds
-from tests.system import System, wait_for
-from tests.test_browser import sign_up, upload
+from tests import screenshots, sounds
+from tests.system import ROOT, System, wait_for
+from tests.test_browser import notice, sign_up, upload
 from transcode_messages.tests.smtp import SmtpServer, smtp_server
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).resolve().parent.parent
 PHONE = {"width": 375, "height": 740}
-DESK = {"width": 1280, "height": 800}
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +72,12 @@ def have_address(system: System, name: str) -> None:
     )
 
 
-def keep_picture(page: Page, name: str, folder: Path) -> None:
-    """Leave a picture for a person to look at, in both themes: PICTURES names a folder for them."""
-    folder = Path(os.environ.get("PICTURES", folder))
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-        for kind, size in (("phone", PHONE), ("desk", DESK)):
-            page.set_viewport_size(size)
-            assert fits(page), (name, kind)
-            assert violations(page) == [], (name, kind, theme)
-            page.screenshot(path=folder / f"messages-{name}-{kind}-{theme}.png", full_page=True)
+def keep_picture(page: Page, name: str) -> None:
+    """Leave pictures for a person to look at, after axe did."""
+    for look in screenshots.in_every_look(page):
+        assert fits(page), (name, look)
+        assert violations(page) == [], (name, look)
+        screenshots.keep(page, f"messages-{name}-{look}")
     page.emulate_media(color_scheme="light")
 
 
@@ -162,7 +155,7 @@ def hide(page: Page, *, is_hidden: bool) -> None:
 
 
 def test_a_failure_is_read_filtered_retried_and_mailed(
-    page: Page, mailing: System, mail_server: SmtpServer, tell, short_music: Path, tmp_path: Path
+    page: Page, mailing: System, mail_server: SmtpServer, tell, short_music: Path
 ):
     sign_up(page, mailing, "rosa")
     have_address(mailing, "rosa")
@@ -175,10 +168,10 @@ def test_a_failure_is_read_filtered_retried_and_mailed(
     page.goto(f"{mailing.url}/audio/")
     retry = page.locator("#unread-messages").get_by_role("button", name="Try again")
     expect(retry).to_be_visible()
-    keep_picture(page, "alerts", tmp_path)
+    keep_picture(page, "alerts")
 
     page.goto(f"{mailing.url}/messages/")
-    keep_picture(page, "list", tmp_path)
+    keep_picture(page, "list")
     page.set_viewport_size(PHONE)
     assert fits(page)
     page.get_by_role("link", name="Failures").click()
@@ -190,7 +183,7 @@ def test_a_failure_is_read_filtered_retried_and_mailed(
     expect(page.get_by_role("button", name="Dismiss all")).to_have_count(0)
     page.goto(f"{mailing.url}/messages/?show=unread")
     expect(page.get_by_role("heading", name="Nothing unread")).to_be_visible()
-    keep_picture(page, "empty", tmp_path)
+    keep_picture(page, "empty")
 
     wait_for(lambda: len(mail_server.mails) == 1, "the mail")
     (mail,) = mail_server.mails
@@ -206,14 +199,14 @@ def test_a_failure_is_read_filtered_retried_and_mailed(
     page.context.clear_cookies()
     program = page.context.new_page()
     program.set_content(letter)
-    keep_picture(program, "mail", tmp_path)
+    keep_picture(program, "mail")
     page.goto(re.sub(r"^https?://[^/]+", mailing.url, stop_url))
-    keep_picture(page, "unsubscribe", tmp_path)
+    keep_picture(page, "unsubscribe")
     page.get_by_role("button", name="Stop these e-mails").click()
     expect(page.get_by_role("heading", name="These e-mails are stopped")).to_be_visible()
 
 
-def test_preferences_are_chosen_on_a_phone_by_keyboard(page: Page, mailing: System, tmp_path: Path):
+def test_preferences_are_chosen_on_a_phone_by_keyboard(page: Page, mailing: System):
     sign_up(page, mailing, "joan")
     have_address(mailing, "joan")
     page.set_viewport_size(PHONE)
@@ -227,10 +220,10 @@ def test_preferences_are_chosen_on_a_phone_by_keyboard(page: Page, mailing: Syst
     page.keyboard.press("Space")
     page.keyboard.press("Enter")
 
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(notice(page, "Saved.")).to_be_visible()
     expect(box).to_be_checked()
     expect(page.get_by_label("When a file could not be converted")).to_be_checked()
-    keep_picture(page, "preferences", tmp_path)
+    keep_picture(page, "preferences")
 
 
 @pytest.fixture
@@ -269,7 +262,7 @@ def test_the_browser_is_asked_by_a_click_and_shows_what_comes_to_a_hidden_page(
     expect(page.get_by_text("This browser may show them.")).to_be_visible()
     assert page.evaluate("questions") == 1
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(notice(page, "Saved.")).to_be_visible()
     assert page.evaluate("questions") == 0
 
     upload(page, mailing, long_music)

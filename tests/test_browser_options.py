@@ -69,13 +69,10 @@ def loudness(path: Path) -> float:
 
 def keep(page: Page, name: str) -> None:
     assert page.refused == []
-    for width in (375, 1280):
-        for scheme in ("light", "dark"):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.emulate_media(color_scheme=scheme)
-            wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-            assert not page.evaluate(wide)
-            screenshots.keep(page, f"{name}-{width}-{scheme}")
+    for look in screenshots.in_every_look(page):
+        wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        assert not page.evaluate(wide)
+        screenshots.keep(page, f"{name}-{look}")
     page.refused.clear()  # the styles with which Playwright takes its pictures
 
 
@@ -180,4 +177,5 @@ def test_what_is_wrong_is_told_beside_its_field_in_open_options(page: Page, site
     field = page.get_by_label("From")
     expect(field).to_have_accessible_description(re.compile("Write a time"))
     expect(field).to_have_value("nan")
+    expect(field).to_be_focused()
     keep(page, "order-refused")

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests import pictures
-from tests.system import System, on_both_kinds
-from tests.test_browser import download, sign_up, stored, upload
+from tests import pictures, screenshots
+from tests.screenshots import on_both_kinds_and_looks
+from tests.system import System
+from tests.test_browser import download, notice, sign_up, stored, upload
 
-pytestmark = [pytest.mark.browser, on_both_kinds]
+pytestmark = [pytest.mark.browser, on_both_kinds_and_looks]
 
 IS_PLAYED = "audio => new Promise(done => audio.addEventListener('ended', () => done(true)))"
 
@@ -26,7 +27,7 @@ def ready_file(page: Page, system: System, music: Path, name: str) -> str:
 
 
 def test_a_link_plays_and_downloads_for_whoever_has_it_until_its_owner_ends_it(
-    page: Page, browser: Browser, system: System, tmp_path: Path
+    page: Page, browser: Browser, system: System, look: dict, tmp_path: Path
 ):
     said: list[str] = []
     music = pictures.sound_with(tmp_path / "song.mp3", pictures.picture(), artist="AC/DC")
@@ -36,14 +37,14 @@ def test_a_link_plays_and_downloads_for_whoever_has_it_until_its_owner_ends_it(
     sharing = page.get_by_role("region", name="Share")
     sharing.get_by_label("How long it works").select_option("one day")
     sharing.get_by_role("button", name="Make a link").click()
-    expect(page.get_by_text("The link is ready.")).to_be_visible()
+    expect(notice(page, "The link is ready.")).to_be_visible()
     sharing.get_by_role("button", name="Copy").click()
     expect(sharing.get_by_role("button", name="Copied")).to_be_visible()
     link = page.evaluate("() => navigator.clipboard.readText()")
     assert link == sharing.get_by_label("Link to song").input_value()
     address = re.sub(r"^http://[^/]+", system.url, link)
 
-    context = browser.new_context()
+    context = browser.new_context(**look)
     visitor = context.new_page()
     visitor.on("console", lambda message: said.append(message.text))
     visitor.goto(address)
@@ -69,6 +70,7 @@ def test_a_link_plays_and_downloads_for_whoever_has_it_until_its_owner_ends_it(
         })"""
     )
     assert second >= 0.5
+    screenshots.keep(visitor, f"shared-journey-{look['color_scheme']}")
     assert player.evaluate(f"audio => audio.ended || ({IS_PLAYED})(audio)")
     path = download(visitor, "Download FLAC", tmp_path)
     assert path.name == "song.flac"
@@ -84,15 +86,16 @@ def test_a_link_plays_and_downloads_for_whoever_has_it_until_its_owner_ends_it(
         "button", name=re.compile("^End this link song All results.* works until")
     ).click()
     expect(page.get_by_text("ended by you on")).to_be_visible()
+    screenshots.keep(page, f"link-ended-{look['color_scheme']}")
     assert visitor.reload().status == 404
     expect(visitor.get_by_role("heading", name="This link does not work any more")).to_be_visible()
     context.close()
 
 
 def test_w13_without_scripts_links_are_made_opened_and_ended(
-    browser: Browser, system: System, music: Path, tmp_path: Path
+    browser: Browser, system: System, look: dict, music: Path, tmp_path: Path
 ):
-    context = browser.new_context(java_script_enabled=False)
+    context = browser.new_context(java_script_enabled=False, **look)
     page = context.new_page()
     sign_up(page, system, f"plain-share-{system.port}")
     upload(page, system, music)
@@ -102,7 +105,7 @@ def test_w13_without_scripts_links_are_made_opened_and_ended(
     expect(sharing.get_by_role("button", name="Copy")).to_be_hidden()
     link = sharing.get_by_role("textbox", name=re.compile("Link to")).input_value()
 
-    visitor_context = browser.new_context(java_script_enabled=False)
+    visitor_context = browser.new_context(java_script_enabled=False, **look)
     visitor = visitor_context.new_page()
     visitor.goto(re.sub(r"^http://[^/]+", system.url, link))
     path = download(visitor, "Download Original", tmp_path)

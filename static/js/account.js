@@ -22,9 +22,4 @@
     // A browser keeps passwords only from fields of this kind.
     input.form?.addEventListener("submit", () => show(false));
   }
-
-  // Whoever was refused goes on at the first field that has to change, or hears why there is none.
-  const refusal = document.querySelector("main .errorlist.nonfield");
-  refusal?.setAttribute("tabindex", "-1");
-  (document.querySelector('[aria-invalid="true"]') ?? refusal)?.focus();
 }

@@ -99,6 +99,17 @@
     }
   });
 
+  // --- A refused form --------------------------------------------------------------------------
+
+  // Whoever was refused goes on at the first field that has to change, or hears why there is none.
+  function goOn(part) {
+    const found = part.querySelector("[aria-invalid=true]")
+      ?? part.querySelector(".errorlist.nonfield, .notice-error[role=alert]:not([hidden])");
+    for (let box = found; (box = box?.parentElement.closest("details")); ) box.open = true;
+    if (found && !found.matches("input, select, textarea")) found.tabIndex = -1;
+    found?.focus();
+  }
+
   // --- What is new after a part was replaced -------------------------------------------------
 
   const known = new Set();
@@ -115,9 +126,19 @@
     announce(texts.join(". "));
   }
 
-  document.addEventListener("DOMContentLoaded", () => remember(false));
+  // What a page brings with it is read by no screen reader as news, and before it has taken in
+  // the page it hears of nothing.
+  const SETTLED_MS = 500;
+  document.addEventListener("DOMContentLoaded", () => {
+    remember(false);
+    const news = [...document.querySelectorAll("[data-news]")].map((it) => it.textContent.trim());
+    setTimeout(() => announce(news.join(" ")), SETTLED_MS);
+  });
+  // Where the address ends in "#…", a browser takes the focus from whatever has it until then.
+  window.addEventListener("load", () => requestAnimationFrame(() => goOn(document)));
   document.addEventListener("htmx:afterSettle", (event) => {
     remember(true);
+    if (event.detail.requestConfig?.verb === "post") goOn(event.detail.elt);
     // Whoever dismissed a message by keyboard goes on from the next one.
     if (event.detail.requestConfig?.verb === "post" && document.activeElement === document.body) {
       const region = document.getElementById("unread-messages");
