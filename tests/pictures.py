@@ -24,9 +24,9 @@ def picture(
     return file.getvalue()
 
 
-def sound_with(path: Path, cover: bytes, **tags: str) -> Path:
-    """Write a second of music to ``path`` (mp3, flac or m4a), with a PNG as its front cover."""
-    sounds.make(path, 1)
+def sound_with(path: Path, cover: bytes, *, seconds: float = 1, **tags: str) -> Path:
+    """Write music to ``path`` (mp3, flac or m4a), with a PNG as its front cover."""
+    sounds.make(path, seconds)
     {".mp3": _mp3, ".flac": _flac, ".m4a": _m4a}[path.suffix](path, cover, tags)
     return path
 
