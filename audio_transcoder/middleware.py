@@ -223,8 +223,14 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Return the answer to an unexpected error: 503 when it only says "not now", else 500.
 
     This is the site's ``handler500``. Sessions are saved after the view, so a locked database
-    is met here too.
+    is met here too. What goes wrong before LocaleMiddleware finds the thread with the language of
+    whoever it served before.
     """
+    with translation.override(translation.get_language_from_request(request)):
+        return _server_error(request)
+
+
+def _server_error(request: HttpRequest) -> HttpResponse:
     response = unavailable(request, sys.exc_info()[1])
     if response is not None:
         return response

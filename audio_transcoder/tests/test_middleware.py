@@ -151,6 +151,18 @@ def test_w10_an_unexpected_error_is_a_500_that_says_nothing():
         assert b"hunter2" not in response.content
 
 
+def test_an_error_is_told_in_the_language_of_whoever_meets_it():
+    for error, words in ((locked(), "Ahora estamos ocupados"), (ValueError(), "Algo falló")):
+        with translation.override("pl"):  # of whoever the thread served before
+            try:
+                raise error
+            except type(error):
+                wish = RequestFactory().get("/audio/", headers={"Accept-Language": "es"})
+                page = server_error(wish).content.decode()
+        assert '<html lang="es">' in page
+        assert words in page
+
+
 def test_handler500_is_ours():
     assert get_resolver().resolve_error_handler(500) is server_error
 
