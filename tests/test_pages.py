@@ -76,12 +76,13 @@ NO_PAGES = {
 FRESH = {"mfa_activate_totp", "mfa_deactivate_totp", "mfa_view_recovery_codes",
          "mfa_generate_recovery_codes"}  # fmt: skip
 # What only others than a person with files and a visitor see, or see otherwise.
+# The second factor is turned on by nobody whose address is not confirmed.
 OTHERS = {
     "careful": ("mfa_index", "mfa_reauthenticate", "mfa_view_recovery_codes",
                 "mfa_generate_recovery_codes", "mfa_deactivate_totp", "account_profile"),
     "half-signed-in": ("mfa_authenticate",),
-    "newcomer": ("audio:list", "audio:shares", "messages:list", "account_set_password",
-                 "account_email", "account_delete"),
+    "newcomer": ("audio:list", "audio:shares", "messages:list", "mfa_activate_totp",
+                 "account_set_password", "account_email", "account_delete"),
 }  # fmt: skip
 
 # How comes about what is no work of real workers; runs in the system's own shell.
