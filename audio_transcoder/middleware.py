@@ -151,10 +151,14 @@ class LanguageMiddleware(LocaleMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         super().process_request(request)
-        asked = request.GET.get("language")
-        if asked in dict(settings.LANGUAGES):
+        if asked := _language_asked_for(request):
             translation.activate(asked)
             request.LANGUAGE_CODE = asked
+
+
+def _language_asked_for(request: HttpRequest) -> str:
+    asked = request.GET.get("language", "")
+    return asked if asked in dict(settings.LANGUAGES) else ""
 
 
 class PollsMiddleware:
@@ -226,7 +230,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     is met here too. What goes wrong before LocaleMiddleware finds the thread with the language of
     whoever it served before.
     """
-    with translation.override(translation.get_language_from_request(request)):
+    language = _language_asked_for(request) or translation.get_language_from_request(request)
+    with translation.override(language):
         return _server_error(request)
 
 
