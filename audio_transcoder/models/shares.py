@@ -23,10 +23,14 @@ class TooManyShares(Exception):
 
 
 class ShareQuerySet(models.QuerySet["Share"]):
+    def lasting(self) -> ShareQuerySet:
+        """Those that have not ended."""
+        lasts = Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now())
+        return self.filter(lasts, revoked_at__isnull=True)
+
     def working(self) -> ShareQuerySet:
         """Those whose link opens something now: an account that was disabled shares nothing."""
-        lasts = Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now())
-        return self.filter(lasts, revoked_at__isnull=True, audio_file__owner__is_active=True)
+        return self.lasting().filter(audio_file__owner__is_active=True)
 
     def with_sounds(self) -> ShareQuerySet:
         """Everything that the page of a link shows, in one more query."""
@@ -38,6 +42,15 @@ class ShareQuerySet(models.QuerySet["Share"]):
     def for_list(self) -> ShareQuerySet:
         """What their owner's lists show of them, in the same query."""
         return self.select_related("audio_file", "rendition__job", "rendition__audio_file")
+
+    def of_page(self, audio_file: AudioFile) -> list[Share]:
+        """Return the lasting ones of a file that was read ``with_work``, for its owner's page."""
+        results = {one.pk: one for one in audio_file.renditions.all()}
+        shares = list(self.lasting().filter(audio_file=audio_file))
+        for share in shares:
+            share.audio_file = audio_file
+            share.rendition = results.get(share.rendition_id)
+        return shares
 
     def revoke(self) -> int:
         """Let these links open nothing any more; return how many worked until now."""

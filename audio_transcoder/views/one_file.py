@@ -22,7 +22,7 @@ from audio_transcoder.access import signed_in
 from audio_transcoder.file_page import facts, player, timeline
 from audio_transcoder.file_page.forecast import Forecast, forecast
 from audio_transcoder.forms import OptionsForm, ShareForm
-from audio_transcoder.models import AudioFile, Deletion, TooManyResults, TranscodeJob
+from audio_transcoder.models import AudioFile, Deletion, Share, TooManyResults, TranscodeJob
 from audio_transcoder.quotas import OverQuota, require_room_for_results
 
 STOP_POLLING = 286  # htmx ends an element's polling with this status
@@ -85,7 +85,7 @@ def page_context(
         **_work_context(audio_file),
         "order_form": order_form or OptionsForm(audio_file=audio_file),
         "share_form": share_form or ShareForm(audio_file=audio_file),
-        "shares": audio_file.shares.working().for_list(),
+        "shares": Share.objects.of_page(audio_file),
         "wavesurfer": settings.WAVESURFER if settings.HAS_WAVESURFER else "",
         "wavesurfer_regions": settings.WAVESURFER_REGIONS,
     }
