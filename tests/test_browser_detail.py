@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -73,7 +72,6 @@ def ready(site: System, listener: Person, tmp_path_factory: pytest.TempPathFacto
 def open_page(browser: Browser, listener: Person, path: str, **options: object) -> Page:
     """Open a page as ``listener``; what the policy of the page forbids is kept in ``refused``."""
     context = browser.new_context(**options)
-    context.add_init_script(path=axe.FILE)
     context.add_cookies(
         [
             {"name": cookie.name, "value": cookie.value, "url": listener.system.url}
@@ -221,7 +219,7 @@ def test_player_options_and_what_was_refused_are_for_everyone(
     page.get_by_text("More options").click()
     page.get_by_label("Loudness", exact=True).select_option("other")
     assert page.locator("#order-wave [part~='region']").count() == 1
-    assert look(page, "detail-options") == []
+    assert axe.look(page, "detail-options") == []
     page.get_by_role("checkbox", name="MP3").check()
     page.get_by_label("From", exact=True).fill("9:99")
     page.get_by_label("Loudness in LUFS").fill("5")
@@ -229,19 +227,8 @@ def test_player_options_and_what_was_refused_are_for_everyone(
     field = page.get_by_label("Loudness in LUFS")
     expect(field).to_have_accessible_description(re.compile("Write a loudness from"))
     expect(page.get_by_role("slider", name="Position in the sound")).to_be_visible()
-    assert look(page, "detail-refused") == []
+    assert axe.look(page, "detail-refused") == []
     page.context.close()
-
-
-def look(page: Page, name: str) -> list[str]:
-    """Return what axe finds, in both themes, on a phone and on a desk; keep the pictures."""
-    found = []
-    for width, scheme in itertools.product((375, 1280), ("light", "dark")):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found += [f"{scheme} {width} px: {it}" for it in axe.violations(page)]
-        screenshots.keep(page, f"{name}-{width}-{scheme}")
-    return found
 
 
 def test_w13_without_scripts_the_waveform_is_a_picture_and_each_version_has_a_player(

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests import screenshots
+from tests import axe, screenshots
 from tests.screenshots import in_both_looks
 from tests.system import Person, System
 from tests.test_browser import notice, sign_up, upload
-from tests.test_browser_messages import violations
 
 pytestmark = [pytest.mark.browser, in_both_looks]
 
@@ -61,7 +60,7 @@ def test_two_files_are_selected_fetched_and_deleted_by_keyboard(
     screenshots.keep(page, f"library-selected-{look['color_scheme']}")
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate("heard") == ["Selected: 1", "Selected: 2"]
-    assert violations(page) == []  # with the bar open
+    assert axe.wrong(page) == []  # with the bar open
     everything = page.get_by_label("Select all on this page")
     expect(everything).to_be_checked()
     everything.uncheck()

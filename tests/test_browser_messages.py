@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests import screenshots, sounds
-from tests.system import ROOT, System, wait_for
+from tests import axe, sounds
+from tests.system import System, wait_for
 from tests.test_browser import notice, sign_up, upload
 from transcode_messages.tests.smtp import SmtpServer, smtp_server
 
@@ -74,18 +74,8 @@ def have_address(system: System, name: str) -> None:
 
 def keep_picture(page: Page, name: str) -> None:
     """Leave pictures for a person to look at, after axe did."""
-    for look in screenshots.in_every_look(page):
-        assert fits(page), (name, look)
-        assert violations(page) == [], (name, look)
-        screenshots.keep(page, f"messages-{name}-{look}")
+    assert axe.look(page, f"messages-{name}") == []
     page.emulate_media(color_scheme="light")
-
-
-def violations(page: Page) -> list[str]:
-    """Return what axe finds wrong with the page."""
-    page.evaluate((ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text())
-    found = page.evaluate("axe.run()")["violations"]
-    return [f"{one['id']}: {[node['html'] for node in one['nodes']]}" for one in found]
 
 
 def fits(page: Page) -> bool:

@@ -12,7 +12,7 @@ from mutagen.flac import FLAC
 from mutagen.id3 import APIC, ID3, TALB, TIT2, TPE1
 from playwright.sync_api import Browser, Page, expect
 
-from tests import pictures, screenshots, sounds
+from tests import axe, pictures, sounds
 from tests.system import System
 from tests.test_browser import download, sign_up, upload
 from tests.test_browser_detail import is_refusal
@@ -69,10 +69,7 @@ def loudness(path: Path) -> float:
 
 def keep(page: Page, name: str) -> None:
     assert page.refused == []
-    for look in screenshots.in_every_look(page):
-        wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-        assert not page.evaluate(wide)
-        screenshots.keep(page, f"{name}-{look}")
+    assert axe.look(page, name) == []
     page.refused.clear()  # the styles with which Playwright takes its pictures
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -20,11 +19,10 @@ import pytest
 from django.core import signing
 from playwright.sync_api import Browser, CDPSession, Page, Response, Route, expect
 
-from tests import screenshots
+from tests import axe
 from tests.system import ROOT, System, wait_for
 from tests.test_browser import sign_up
 from tests.test_end_to_end import code_of
-from tests.test_pages import AXE, THEMES, WIDTHS, Eyes
 
 pytestmark = pytest.mark.browser
 
@@ -666,55 +664,39 @@ def test_u12_u13_nothing_sticks_out_whatever_the_names(
     assert page.get_by_role("dialog").evaluate(overflow) <= 0
 
 
-@pytest.fixture
-def eyes(browser: Browser, site: System) -> Iterator[Eyes]:
-    assert AXE.is_file(), "there is no axe-core: `make packages` (npm ci) installs it"
-    context = browser.new_context(reduced_motion="reduce", locale="en")
-    context.add_init_script(path=AXE)
-    yield Eyes(context)
-    context.close()
-
-
-def see(eyes: Eyes, name: str) -> None:
+def see(page: Page, name: str) -> None:
     """Look at the page as it is now, in both themes and widths."""
-    for width, theme in itertools.product(WIDTHS, THEMES):
-        eyes.page.set_viewport_size({"width": width, "height": 800})
-        eyes.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-        eyes.page.evaluate("scrollTo(0, 0)")
-        screenshots.keep(eyes.page, f"upload-{name}-{theme}-{width}")
-        assert eyes._found() == [], (name, theme, width)
+    assert axe.look(page, f"upload-{name}") == []
 
 
-def test_the_page_is_for_everyone_in_every_state(eyes: Eyes, site: System, tmp_path: Path):
-    page = eyes.page
+def test_the_page_is_for_everyone_in_every_state(page: Page, site: System, tmp_path: Path):
     uploads = Uploads(page, site)
     songs = [wav(tmp_path / name, 24 * MIB) for name in ("Evensong.wav", "A wedding.wav")]
     picture = tmp_path / "Cover.png"
     picture.write_bytes(b"no sound")
     page.get_by_text("More options").click()
     page.get_by_role("radio", name="Choose formats yourself").check()
-    see(eyes, "empty")
+    see(page, "empty")
     uploads.choose(*songs, picture)
     uploads.press("Formats", songs[1])
     dialog = page.get_by_role("dialog")
-    see(eyes, "dialog")
+    see(page, "dialog")
     dialog.get_by_role("radio", name="For old players").check()
     dialog.get_by_role("button", name="Use for this file").click()
     expect(uploads.row(songs[1])).to_contain_text("MP3 · about")
-    see(eyes, "chosen")
+    see(page, "chosen")
     uploads.line(0.5)
     uploads.send()
     expect(uploads.row(songs[0])).to_contain_text("left", timeout=60_000)
     uploads.press("Pause", songs[1])
-    see(eyes, "going")
+    see(page, "going")
     uploads.line()
     uploads.press("Go on", songs[1])
     expect(page.get_by_text("2 of 3 files are uploaded.").last).to_be_visible(timeout=60_000)
-    see(eyes, "done")
+    see(page, "done")
 
 
-def test_the_form_that_was_refused_is_for_everyone(eyes: Eyes, site: System, tmp_path: Path):
-    page = eyes.page
+def test_the_form_that_was_refused_is_for_everyone(page: Page, site: System, tmp_path: Path):
     page.route(WORDS, lambda route: give_also(route, "window.Uppy = undefined"))
     sign_up(page, site, "refused")
     page.goto(f"{site.url}/audio/upload/")
@@ -726,7 +708,7 @@ def test_the_form_that_was_refused_is_for_everyone(eyes: Eyes, site: System, tmp
     page.get_by_role("button", name="Upload and convert").click()
     expect(page.get_by_text("This is not a sound file we know.")).to_be_visible()
     expect(page.get_by_text("Choose at least one format.")).to_be_visible()
-    see(eyes, "refused")
+    see(page, "refused")
 
 
 def test_the_site_may_restart_in_the_middle(

@@ -35,7 +35,6 @@ from tests.translations import LANGUAGES
 
 pytestmark = pytest.mark.browser
 
-SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 ERRORS = ("400", "403", "403_csrf", "404", "413", "429", "500", "503")
 NAMES = ("Waiting", "Converting", "Failed", "Canceled")
 
@@ -284,22 +283,12 @@ class Eyes:
         self.page.goto(url, wait_until="load")
         act(self.page)
         self.is_taking_pictures = True
-        for look in screenshots.in_every_look(self.page):
-            screenshots.keep(self.page, f"{name}-{look}")
-            self.problems += [f"{look}: {it}" for it in self._found()]
+        self.problems += axe.look(self.page, name)
         return list(self.problems)
-
-    def _found(self) -> list[str]:
-        wide = self.page.evaluate(SIDEWAYS)
-        sideways = [f"scrolls sideways by {wide} px"] if wide > 0 else []
-        return [*axe.violations(self.page), *sideways]
 
 
 def _context(browser: Browser, **options: object) -> BrowserContext:
-    assert axe.FILE.is_file(), "there is no axe-core: `make packages` (npm ci) installs it"
-    context = browser.new_context(reduced_motion="reduce", **options)
-    context.add_init_script(path=axe.FILE)  # so it runs whatever the page's own policy says
-    return context
+    return browser.new_context(reduced_motion="reduce", **options)
 
 
 @pytest.fixture(scope="module")
@@ -516,7 +505,7 @@ def _on_a_phone(browser: Browser, site: Site, who: Person, language: str) -> Pag
 def _foreign(page: Page, picture: str) -> list[str]:
     """Return what is wrong with a page in another language, which ``picture`` begins with."""
     screenshots.keep(page, picture)
-    wide = page.evaluate(SIDEWAYS)
+    wide = page.evaluate(axe.SIDEWAYS)
     problems = [f"scrolls sideways by {wide} px"] if wide else []
     if page.locator("html").get_attribute("lang") != picture.partition("-")[0]:
         problems.append("is in another language")
