@@ -700,6 +700,7 @@ def test_the_form_that_was_refused_is_for_everyone(page: Page, site: System, tmp
     page.route(WORDS, lambda route: give_also(route, "window.Uppy = undefined"))
     sign_up(page, site, "refused")
     page.goto(f"{site.url}/audio/upload/")
+    expect(page.get_by_text("Drop files or folders")).to_be_hidden()
     letter = tmp_path / "Letter.mp3"
     letter.write_text("Dear Sir or Madam")
     page.get_by_label("Sound file").set_input_files(letter)

@@ -151,6 +151,7 @@
 
   fileInput.multiple = true;
   fileInput.required = false;
+  form.querySelector(".drop-hint").hidden = false;
 
   new Choosing({
     input: fileInput,
