@@ -32,9 +32,6 @@ from elastic_transcoder.client import client
 # UserMetadata member that carries our own id through the engine and back.
 OUR_ID = "transcode_job"
 
-# What its StatusDetail says of a result that has lost the cover; our own transcoder's words.
-COVER_LEFT_OUT = "Artwork of the input was left out."
-
 # Error code of an output (the number its StatusDetail begins with) -> our reason code.
 REASON_OF_CODE = {
     3001: "lost",

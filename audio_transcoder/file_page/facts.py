@@ -12,7 +12,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from audio_transcoder.engines.elastic import COVER_LEFT_OUT
+from audio_transcoder.engines import notes
 from audio_transcoder.figures import channel_word, clock, kilohertz
 from audio_transcoder.file_page.forecast import sound_ms
 from audio_transcoder.formats import SOURCES
@@ -55,7 +55,7 @@ class Comparison:
     correlation: str = ""
     carried: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
-    note: str = ""  # what else is otherwise than ordered, in the engine's words
+    note: str = ""  # what else is otherwise than ordered
 
 
 def table(audio_file: AudioFile) -> Table:
@@ -87,7 +87,7 @@ def compare(rendition: Rendition) -> Comparison:
     is_known = bool(rendition.codec)
     carried = [label for name, label in tags.items() if name not in lost] if is_known else []
     lost = [tags.get(name, name) for name in lost]
-    is_left_out = COVER_LEFT_OUT in rendition.note
+    is_left_out = notes.has_lost_cover(rendition.note)
     if rendition.has_cover:
         carried.append(_("cover"))
     elif is_left_out or (rendition.has_cover is False and rendition.audio_file.cover):
@@ -98,7 +98,7 @@ def compare(rendition: Rendition) -> Comparison:
         correlation=percent(rendition.correlation),
         carried=carried,
         lost=lost,
-        note=" ".join(rendition.note.replace(COVER_LEFT_OUT, "").split()),
+        note=notes.told(rendition.note),
     )
 
 

@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone, translation
 
-from audio_transcoder.engines.elastic import COVER_LEFT_OUT
 from audio_transcoder.figures import kilohertz
 from audio_transcoder.file_page import facts, player, timeline
 from audio_transcoder.models import AudioFile, Rendition, TranscodeJob, Waveform
@@ -156,10 +155,10 @@ def test_tags_and_cover_are_said_to_be_carried_over_or_lost(db):
 def test_a_lost_cover_is_said_once_and_in_our_words(signed_in, person, has_cover):
     """The engine says it too, with what else is otherwise than ordered."""
     audio_file = make_file(person, cover="uploads/x/cover" if has_cover is False else "")
-    detail = f"The input has 2 sound tracks; the first one was used. {COVER_LEFT_OUT} It is short."
+    detail = "The input is a video; its sound was used. Artwork of the input was left out. Short."
     found = facts.compare(finish(audio_file, has_cover=has_cover, detail=detail))
     assert found.lost == ["cover"]
-    assert found.note == "The input has 2 sound tracks; the first one was used. It is short."
+    assert found.note == "The file is a video; its sound was used. Short."
     page = page_of(signed_in, audio_file)
     assert "Could not be carried over: cover" in page
     assert "Artwork" not in page

@@ -459,11 +459,11 @@ def test_f11_f14_f26_what_is_otherwise_than_ordered_is_said_on_the_page(deliver,
     job = make_job(make_file(person))
     store_results(job)
     document = notice_for(job)
-    note = "The input has 2 sound tracks; the first one was used."
-    document["outputs"][0]["statusDetail"] = note
+    said = "The input has 2 sound tracks; the first one was used."
+    document["outputs"][0]["statusDetail"] = said
     assert deliver(document).status_code == 200
     page = signed_in.get(job.audio_file.get_absolute_url()).content.decode()
-    assert page.count(note) == 1
+    assert page.count("Of the 2 sound tracks of the file the first one was used.") == 1
 
 
 def test_w4_one_person_is_told_and_nobody_else(deliver, client):
