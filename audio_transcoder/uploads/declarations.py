@@ -11,7 +11,7 @@ from django.conf import settings
 
 from audio_transcoder import names
 from audio_transcoder.formats import DEFAULT_FORMATS, FORMATS
-from audio_transcoder.forms import SoundForm
+from audio_transcoder.forms.sound import SoundForm
 from audio_transcoder.uploads.refusals import Refused
 from audio_transcoder.variants import Options
 

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from audio_transcoder import covers, reasons, uploads
 from audio_transcoder.access import signed_in
 from audio_transcoder.covers import cover_changes
-from audio_transcoder.forms import CoverForm, TagsForm
+from audio_transcoder.forms.labels import CoverForm, TagsForm
 from audio_transcoder.models import AudioFile
 from images import Size
 

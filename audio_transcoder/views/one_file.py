@@ -21,7 +21,8 @@ from audio_transcoder import open_work, reasons
 from audio_transcoder.access import signed_in
 from audio_transcoder.file_page import facts, player, timeline
 from audio_transcoder.file_page.forecast import Forecast, forecast
-from audio_transcoder.forms import OptionsForm, ShareForm
+from audio_transcoder.forms.orders import OptionsForm
+from audio_transcoder.forms.sharing import ShareForm
 from audio_transcoder.models import AudioFile, Deletion, Share, TooManyResults, TranscodeJob
 from audio_transcoder.quotas import OverQuota, require_room_for_results
 

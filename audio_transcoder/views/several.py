@@ -31,7 +31,7 @@ from django.views.decorators.http import require_http_methods
 from audio_transcoder import reasons
 from audio_transcoder.access import signed_in
 from audio_transcoder.formats import FORMATS
-from audio_transcoder.forms import ArchiveForm, OrderForm
+from audio_transcoder.forms.orders import ArchiveForm, OrderForm
 from audio_transcoder.library import archive
 from audio_transcoder.library.selection import Selection, work_off
 from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob

@@ -23,7 +23,7 @@ from audio_transcoder import covers
 from audio_transcoder.access import signed_in
 from audio_transcoder.file_page import facts
 from audio_transcoder.floods import Turnstile
-from audio_transcoder.forms import ShareForm
+from audio_transcoder.forms.sharing import ShareForm
 from audio_transcoder.models import AudioFile, Rendition, Share, TooManyShares
 from audio_transcoder.views import media
 from audio_transcoder.views.one_file import file_to_show, page_context, with_waveform

@@ -18,7 +18,7 @@ from django.views.generic import View
 from audio_transcoder import engines, reasons, uploads
 from audio_transcoder.access import is_scripted, not_signed_in
 from audio_transcoder.formats import SOUND_EXTENSIONS
-from audio_transcoder.forms import UploadForm
+from audio_transcoder.forms.upload import UploadForm
 from audio_transcoder.models import AudioFile, Upload
 from audio_transcoder.quotas import OverQuota, quotas_of
 from audio_transcoder.uploads import declarations, limits
