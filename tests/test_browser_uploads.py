@@ -529,19 +529,19 @@ def test_bit_rate_and_loudness_are_chosen_for_all_files_and_for_one(
     uploads.choose(*songs)
     expect(uploads.row(songs[1])).to_contain_text("4 seconds")
     page.get_by_text("More options").click()
-    expect(page.get_by_label("Bit rate of MP3")).to_be_hidden()  # none is ordered
+    expect(page.get_by_label("Bit rate of MP3", exact=True)).to_be_hidden()  # none is ordered
     old = page.locator(".selection").filter(has_text="For old players")
     page.get_by_role("radio", name="For old players").check()
-    expect(page.get_by_label("Bit rate of MP4")).to_be_hidden()
+    expect(page.get_by_label("Bit rate of MP4", exact=True)).to_be_hidden()
     expect(old).to_contain_text("about 187 kB for your 2 files")  # 8 s of 192 kbit/s
-    page.get_by_label("Bit rate of MP3").select_option("64")
+    page.get_by_label("Bit rate of MP3", exact=True).select_option("64")
     expect(old).to_contain_text("about 62 kB for your 2 files")
 
     uploads.press("Formats", songs[1])
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_label("Bit rate of MP3")).to_have_value("64")
-    dialog.get_by_label("Bit rate of MP3").select_option("320")
-    dialog.get_by_label("Loudness").select_option("-16")
+    expect(dialog.get_by_label("Bit rate of MP3", exact=True)).to_have_value("64")
+    dialog.get_by_label("Bit rate of MP3", exact=True).select_option("320")
+    dialog.get_by_label("Loudness", exact=True).select_option("-16")
     dialog.get_by_role("button", name="Use for this file").click()
     expect(uploads.row(songs[1])).to_contain_text("MP3 320 kbit/s, −16 LUFS · about 156 kB")  # noqa: RUF001
     expect(old).to_contain_text("about 31 kB")
