@@ -537,9 +537,20 @@ def test_bit_rate_and_loudness_are_chosen_for_all_files_and_for_one(
     page.get_by_label("Bit rate of MP3", exact=True).select_option("64")
     expect(old).to_contain_text("about 62 kB for your 2 files")
 
+    page.get_by_label("Loudness", exact=True).select_option("other")
+    for nonsense in ("", "-4"):
+        page.get_by_label("Loudness in LUFS").fill(nonsense)
+        uploads.send()
+        expect(page.get_by_role("alert")).to_contain_text("Write a loudness from −70")  # noqa: RUF001
+        expect(page.get_by_label("Loudness in LUFS")).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("Loudness", exact=True).select_option("")
+
     uploads.press("Formats", songs[1])
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_label("Bit rate of MP3", exact=True)).to_have_value("64")
+    dialog.get_by_label("Bit rate of MP3", exact=True).select_option("other")
+    dialog.get_by_role("button", name="Use for this file").click()
+    expect(dialog.get_by_role("alert")).to_have_text("Write a whole number from 64 to 320.")
     dialog.get_by_label("Bit rate of MP3", exact=True).select_option("320")
     dialog.get_by_label("Loudness", exact=True).select_option("-16")
     dialog.get_by_role("button", name="Use for this file").click()

@@ -38,7 +38,8 @@ class NumberField(forms.CharField):
         self, *, least: int, most: int, refusal: str | Promise, places: int = 0, **kwargs: Any
     ) -> None:
         mode = "text" if least < 0 else "numeric"  # keyboards of numbers alone have no minus
-        widget = forms.TextInput(attrs={"inputmode": mode, "autocomplete": "off"})
+        told = {"data-least": least, "data-most": most, "data-refusal": refusal}  # to scripts
+        widget = forms.TextInput(attrs={"inputmode": mode, "autocomplete": "off", **told})
         super().__init__(required=False, max_length=10, widget=widget, **kwargs)
         self._least, self._most, self.refusal = least, most, refusal
         part = rf"(?:\.[0-9]{{1,{places}}})?" if places else ""

@@ -23,6 +23,7 @@ class SoundForm(forms.Form):
     """How results shall sound: the fields that whatever is ordered has.
 
     What is not among the choices of a field is written into the one behind it, ``…_other``.
+    ``formats``: the names of those that have a bit rate to choose, where that is known before.
     """
 
     loudness = forms.ChoiceField(
@@ -46,11 +47,11 @@ class SoundForm(forms.Form):
         refusal=_("Write a loudness from −70 to −5 LUFS, e.g. −16.5."),  # noqa: RUF001
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, formats: Iterable[str] = FORMATS, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for format in FORMATS.values():
-            if format.bitrates_kbps:
-                self._add_bitrate(format)
+        for name in formats:
+            if FORMATS[name].bitrates_kbps:
+                self._add_bitrate(FORMATS[name])
 
     def _add_bitrate(self, format: Format) -> None:
         name = self._rate_name(format.name)

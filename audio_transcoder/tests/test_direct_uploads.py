@@ -156,6 +156,14 @@ def test_what_was_said_of_the_sound_is_ordered_as_it_was_said_last(script, sound
     assert set(rates) == {("flac", None, "lufs-16"), ("mp3", 128, "lufs-16 kbps-128")}
 
 
+def test_what_is_left_behind_of_a_format_that_is_not_wanted_counts_for_nothing(script, sound):
+    left = {"bitrate_mp3": "other", "bitrate_mp3_other": "", "bitrate_mp4_other": "x"}
+    said = {"formats": "flac", "loudness": "other", "loudness_other": -16.5, **left}
+    upload = script.begin(len(sound), **said).json()
+    script.complete(upload, script.send_all(upload, sound))
+    assert TranscodeJob.objects.get().renditions.get().variant == "lufs-16.5"
+
+
 def test_a_sound_that_came_in_parts_is_looked_at_and_waits_for_its_place(script, mp3):
     content = mp3.read_bytes()
     upload = script.begin(len(content), "One.mp3", "audio/mpeg").json()
@@ -885,8 +893,11 @@ def test_whoever_went_away_is_told_that_the_parts_are_in_the_store_no_more(scrip
         ({"token": {}}, (422, "invalid")),
         ({"loudness": "-15"}, (422, "invalid")),
         ({"loudness": True}, (422, "invalid")),
-        ({"bitrate_mp3": 129}, (422, "invalid")),
-        ({"bitrate_mp3": [128]}, (422, "invalid")),
+        ({"formats": "mp3", "bitrate_mp3": 129}, (422, "invalid")),
+        ({"formats": "mp3", "bitrate_mp3": [128]}, (422, "invalid")),
+        ({"formats": "mp3", "bitrate_mp3": "other"}, (422, "invalid")),
+        ({"loudness": "other", "loudness_other": 10**400}, (422, "invalid")),
+        ({"loudness": "other", "loudness_other": float("nan")}, (422, "invalid")),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_reason(script, values, expected):

@@ -41,8 +41,8 @@ def declared(file_name: object, media_type: object, metadata: Mapping[str, objec
     """Return what a script declared, of whatever types its JSON was.
 
     ``metadata`` has ``size``, and may have ``name``, ``formats``, ``fingerprint``, ``token`` and
-    fields of forms.SoundForm; anything else is ignored. Raises Refused: invalid, empty, too_large,
-    not_audio.
+    fields of forms.SoundForm for these formats; anything else is ignored. Raises Refused: invalid,
+    empty, too_large, not_audio.
     """
     shown, name = _file_name(file_name), names.clean(_text(metadata.get("name")))
     size_bytes = _size(metadata.get("size"))
@@ -107,13 +107,19 @@ def _formats(value: object) -> tuple[str, ...]:
 
 
 def _options(metadata: Mapping[str, object], formats: tuple[str, ...]) -> Options:
-    form = SoundForm()
-    said = {name: metadata[name] for name in form.fields if name in metadata}
-    # In JSON a number may be one.
-    form = SoundForm({name: str(it) if type(it) is int else _text(it) for name, it in said.items()})
+    known = SoundForm(formats=formats).fields.keys() & metadata.keys()
+    said = {name: _number_text(metadata[name]) for name in known}
+    form = SoundForm(said, formats=formats)
     if not form.is_valid():
         raise Refused("invalid")
     return form.sound_options(formats)
+
+
+def _number_text(value: object) -> str:
+    """Return a number, which in JSON may be one, as people write it."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) if type(value) is int else _text(value)
 
 
 def _token(value: object) -> uuid.UUID | None:

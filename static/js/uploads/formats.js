@@ -39,6 +39,16 @@
       return { formats: this.formats, options: this.options };
     }
 
+    // What is written behind "Another one" and is no number that is taken; the site looks closer.
+    get wrong() {
+      return this.fields.find(({ dataset, value, parentElement }) => {
+        const box = parentElement.closest(".choice-and-other");
+        if (!dataset.refusal || box.hidden || box.querySelector("select").value !== "other") return false;
+        const number = value.trim() && Number(value.trim().replace(",", ".").replace("\u2212", "-"));
+        return number === "" || !(number >= dataset.least && number <= dataset.most);
+      });
+    }
+
     choose({ formats, options }) {
       for (const box of this.boxes) box.checked = formats.includes(box.value);
       for (const field of this.fields) field.value = options[nameOf(field)] ?? "";
@@ -144,8 +154,10 @@
         });
         dialog.querySelector("form").addEventListener("submit", (event) => {
           event.preventDefault();
-          refusal.hidden = own.formats.length > 0;
-          if (own.formats.length) end(own.chosen);
+          const { formats, wrong } = own;
+          refusal.hidden = formats.length > 0 && !wrong;
+          refusal.textContent = formats.length ? wrong?.dataset.refusal : words.noFormat;
+          if (refusal.hidden) end(own.chosen);
         });
         dialog.querySelector("[data-does=same]").addEventListener("click", () => end(null));
         dialog.querySelector("[data-does=leave]").addEventListener("click", () => end());

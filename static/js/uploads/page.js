@@ -50,10 +50,10 @@
     }
   }
 
-  function refuse(message, name) {
+  function refuse(message, name, inputs) {
     const field = form.querySelector(`[data-field="${name}"]`);
     field.classList.add("field-refused");
-    for (const input of field.querySelectorAll("input")) input.setAttribute("aria-invalid", "true");
+    for (const input of inputs ?? field.querySelectorAll("input")) input.setAttribute("aria-invalid", "true");
     refusal.querySelector("p").textContent = message;
     refusal.hidden = false;
     refusal.focus();
@@ -281,9 +281,11 @@
     clear();
     const ready = uppy.getFiles().filter(({ id }) => rows.get(id).state === "ready");
     const [full] = inState("full");
-    const isOneWithout = ready.some(({ id }) => !rows.get(id).own) && !formats.formats.length;
+    const isOneOfAll = ready.some(({ id }) => !rows.get(id).own);
+    const { wrong } = formats;
     if (!ready.length) refuse(full?.message ?? words.noFile, "mp3_file");
-    else if (isOneWithout) refuse(words.noFormat, "formats");
+    else if (isOneOfAll && !formats.formats.length) refuse(words.noFormat, "formats");
+    else if (isOneOfAll && wrong) refuse(wrong.dataset.refusal, "formats", [wrong]);
     else {
       const name = ready.length === 1 ? nameInput.value.trim() : "";
       for (const file of ready) prepare(file, name, rows.get(file.id).own ?? formats.chosen);
