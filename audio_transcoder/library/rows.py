@@ -12,6 +12,7 @@ from typing import Any
 
 from django.template.defaultfilters import date, filesizeformat
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.safestring import mark_safe
 
 from audio_transcoder import covers, variants
@@ -48,7 +49,7 @@ def _row(audio_file: Any, results: list[dict[str, str]], progress: int | None) -
         "length": clock(audio_file.duration_ms),
         "size": filesizeformat(audio_file.size_bytes),
         "added_at": audio_file.created_at.isoformat(),
-        "added": date(audio_file.created_at, "DATE_FORMAT"),
+        "added": date(timezone.localtime(audio_file.created_at), "DATE_FORMAT"),
         "state": state.value,
         "state_words": state.label,
         "is_open": state in AudioFile.OPEN,

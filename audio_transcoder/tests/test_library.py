@@ -70,6 +70,12 @@ def test_the_order_is_the_one_asked_for(signed_in, three, order, names):
     assert [name.split(" ")[0] for name in found(signed_in, sort=order)] == names
 
 
+def test_a_file_was_added_on_the_day_that_it_was_where_the_site_is(signed_in, person, settings):
+    settings.TIME_ZONE = "Europe/Warsaw"
+    make_file(person, created_at=datetime(2026, 1, 31, 23, 30, tzinfo=UTC))
+    assert ">Feb. 1, 2026</time>" in signed_in.get("/audio/").text
+
+
 def test_years_and_tracks_are_columns_that_sort_and_tracks_do_as_numbers(signed_in, person):
     assert "year-cell" not in signed_in.get("/audio/").text
     for name, track, year in (("a", "10/12", "2019-05-01"), ("b", "3/12", ""), ("c", "", "1999")):
