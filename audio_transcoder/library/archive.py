@@ -82,7 +82,7 @@ class Paths:
 
     def path(self, folder: str, file_name: str, number: int) -> str:
         """Return a path for a file of that name that is the ``number``-th one called so."""
-        name = PurePosixPath(_clean(file_name))
+        folder, name = _clean(folder), PurePosixPath(_clean(file_name))
         extension = name.suffix if len(name.suffix.encode()) < 20 else ""
         stem = name.name.removesuffix(extension) if extension else name.name
         alike = f"{folder}/{stem}{extension}".casefold()

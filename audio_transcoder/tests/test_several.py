@@ -208,6 +208,13 @@ def test_several_kinds_have_a_folder_each_and_the_same_name_in_all(signed_in, pe
     assert not AudioFile.objects.filter(downloaded_at=None).exists()
 
 
+def test_a_folder_has_a_name_that_every_system_takes(signed_in, person):
+    take = done_file(person, "Take", ("flac", "flac-exact"))
+    data = {"file": codes(take), "kinds": ["flac", "flac-exact"]}
+    paths = list(unzip(signed_in.post(url("download"), data)))
+    assert paths == ["FLAC/Take.flac", "FLAC 1_1/Take.flac"]
+
+
 def test_the_page_offers_what_there_is_and_ticks_the_results(signed_in, person):
     data = {"file": codes(done_file(person, "a"))}
     page = signed_in.get(url("download"), data).content.decode()
