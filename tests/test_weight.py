@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,16 @@ def test_no_page_is_heavy_by_our_own_hand(pages):
         # The upload page works on files for hours: it has half of all there is.
         share = 2 / 3 if name == "audio:upload" else 1 / 2
         assert packed_bytes(own) <= PROMISED_BYTES * share, (name, own)
+
+
+def test_no_class_is_styled_by_two_sheets_of_a_page(pages):
+    """Whichever comes last would win, for what the other one meant; site.css is for refining."""
+    for name, text in pages.items():
+        styled: Counter[str] = Counter()
+        for path in filter(None, map(source, loaded(text))):
+            if is_ours(path) and path.suffix == ".css" and path.name != "site.css":
+                styled.update(set(re.findall(r"(?m)^\.([\w-]+) \{", path.read_text())))
+        assert [css for css, times in styled.items() if times > 1] == [], name
 
 
 def test_styles_come_before_scripts_and_scripts_do_not_hold_up_the_page(pages):

@@ -28,7 +28,7 @@ for (const button of document.querySelectorAll("[data-copies]")) {
 for (const audio of document.querySelectorAll("[data-versions]")) {
   const part = document.getElementById(audio.dataset.versions);
   if (!part) continue; // there is one version
-  const note = audio.parentElement.querySelector(".player-note");
+  const note = audio.parentElement.querySelector(".shared-note");
   let goOnAt = 0;
 
   function mark(url) {
