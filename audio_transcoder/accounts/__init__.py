@@ -1,1 +1,1 @@
-"""Accounts: what is otherwise here than allauth has it, and what a person may keep."""
+"""Accounts: what is otherwise here than allauth has it."""
