@@ -169,6 +169,8 @@ class PollsMiddleware:
 
     # What pages ask for again and again, by the names of their addresses.
     POLLED = frozenset({"audio:row", "audio:state", "messages:unread"})
+    # Of a session's key, which has 32: whoever asks may send any length, and it is remembered.
+    KEY_CHARACTERS = 32
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -179,7 +181,7 @@ class PollsMiddleware:
     def process_view(self, request: HttpRequest, *_view: object) -> HttpResponse | None:
         if request.resolver_match.view_name not in self.POLLED:
             return None
-        session = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+        session = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")[: self.KEY_CHARACTERS]
         wait_s = polls.wait_s(session or request.META["REMOTE_ADDR"], settings.POLLS_PER_MINUTE)
         if not wait_s:
             return None

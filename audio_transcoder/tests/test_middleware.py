@@ -365,3 +365,13 @@ def test_w11_pages_that_ask_too_often_are_429_before_a_row_is_read(client, setti
     other = Client()
     other.force_login(ada)
     assert other.get(url).status_code < 400
+
+
+@pytest.mark.django_db
+def test_w11_no_more_is_remembered_of_a_session_than_a_session_has(client, settings, polls):
+    settings.POLLS_PER_MINUTE = 2
+    statuses = []
+    for end in "abc":
+        client.cookies[settings.SESSION_COOKIE_NAME] = "x" * 4000 + end
+        statuses.append(client.get(reverse("messages:unread")).status_code)
+    assert [status == 429 for status in statuses] == [False, False, True]
