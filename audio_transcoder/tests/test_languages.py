@@ -76,6 +76,12 @@ def test_the_chooser_leads_back_to_the_page_it_stands_on(client):
     assert 'name="next" value="/accounts/login/?next=/audio/%3Fq=a%26b"' in page.text
 
 
+def test_a_choice_counts_more_than_the_address_of_the_page_it_was_made_on(client):
+    answer = client.post(CHOOSE, {"language": "es", "next": "/?a=%26&language=pl&b=#c"})
+    assert answer["Location"] == "/?a=%26&b=#c"
+    assert language_of(client.get(answer["Location"])) == "es"
+
+
 @pytest.mark.parametrize("code", ["", "xx", "e" * 500, "../../etc", "pl\0", "10" * 30])
 def test_a_language_that_is_none_changes_nothing(client, code):
     answer = client.post(CHOOSE, {"language": code, "next": "/"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
 from allauth.account.models import EmailAddress
 from allauth.core import ratelimit
 from allauth.core.ratelimit import respond_429
@@ -72,7 +74,18 @@ def choose_language(request: HttpRequest) -> HttpResponse:
     language = request.POST.get(LANGUAGE_QUERY_PARAMETER)
     if request.user.is_authenticated and language in dict(settings.LANGUAGES):
         Preferences.objects.remember_language(request.user, language)
-    return set_language(request)
+    response = set_language(request)
+    if "Location" in response:
+        response["Location"] = _in_any_language(response["Location"])
+    return response
+
+
+def _in_any_language(address: str) -> str:
+    """Return ``address`` without the language that it asks for: that would count more."""
+    parts = urlsplit(address)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    others = [pair for pair in pairs if pair[0] != LANGUAGE_QUERY_PARAMETER]
+    return address if others == pairs else parts._replace(query=urlencode(others)).geturl()
 
 
 @never_cache
