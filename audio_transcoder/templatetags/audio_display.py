@@ -1,4 +1,4 @@
-"""How pages write what a sound is."""
+"""How pages write times."""
 
 from __future__ import annotations
 
@@ -8,6 +8,4 @@ from audio_transcoder import figures
 
 register = template.Library()
 register.filter("clock", figures.clock)
-register.filter("kilohertz", figures.kilohertz)
-register.filter("channel_word", figures.channel_word)
 register.filter("time_left", figures.time_left)
