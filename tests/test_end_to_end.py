@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import uuid
@@ -10,10 +11,14 @@ from pathlib import Path
 
 import pytest
 import requests
+from mutagen.flac import FLAC
+from mutagen.id3 import ID3
+from mutagen.mp4 import MP4
+from PIL import Image
 
 from elastic_transcoder.client import client
 from sns.sign import Signer
-from tests import sounds
+from tests import pictures, sounds
 from tests.s3_events import event_of
 from tests.system import Person, System, on_both_kinds, wait_for
 
@@ -69,6 +74,31 @@ def test_what_is_called_lossless_is_the_same_to_the_last_sample(
     )
     found = wait_for(lambda: system.rows(facts, code.replace("-", "")), "a proof", 120)
     assert found == [(96_000, 24, 1, 1)] * len(formats)
+
+
+def test_a_cover_of_the_owners_own_is_in_every_result_that_can_hold_one(
+    person: Person, music: Path, tmp_path: Path
+):
+    location = person.upload(music, ("mp3",))
+    person.wait_until_ready()
+    part = {"left": "0", "top": "0", "width": "100", "height": "100"}
+    cover = {"picture": ("front.png", pictures.picture(), "image/png")}
+    assert person.post(f"{location}cover/", part, files=cover).ok
+
+    assert person.post(f"{location}label/apply/", {}).ok
+    assert person.post(f"{location}order/", {"formats": ["flac", "mp4", "wav"]}).ok
+    person.wait_until_ready(3)
+
+    read = {
+        "mp3": lambda path: ID3(path).getall("APIC")[0].data,
+        "flac": lambda path: FLAC(path).pictures[0].data,
+        "mp4": lambda path: MP4(path)["covr"][0],
+    }
+    for name, picture_of in read.items():
+        path = tmp_path / f"result.{name}"
+        path.write_bytes(person.get(f"{location}download/{name}/").content)
+        with Image.open(io.BytesIO(picture_of(path))) as image:
+            assert image.size == (400, 200), name
 
 
 def test_both_wires_are_real_http(system: System, person: Person, music: Path):

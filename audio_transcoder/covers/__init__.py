@@ -175,8 +175,11 @@ def _as_file(data: bytes) -> Iterator[Path]:
 
 
 def new_name(code: uuid.UUID) -> str:
-    """Return a storage name for a cover of the file ``code`` that no other one ever had."""
-    return f"uploads/{code}/cover-{uuid.uuid4().hex[:16]}"
+    """Return a storage name for a cover of the file ``code`` that no other one ever had.
+
+    Source of its end: the pattern of Artwork.InputKey, API 2012-09-25.
+    """
+    return f"uploads/{code}/cover-{uuid.uuid4().hex[:16]}.jpg"
 
 
 def variants_prefix(cover: str) -> str:

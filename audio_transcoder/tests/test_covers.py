@@ -230,7 +230,7 @@ def test_without_a_cover_pages_show_the_placeholder(signed_in, person):
 def test_an_upload_brings_its_cover(signed_in, tmp_path, kind):
     upload(signed_in, pictures.sound_with(tmp_path / f"a.{kind}", pictures.picture()))
     audio_file = AudioFile.objects.get()
-    assert re.fullmatch(rf"uploads/{audio_file.code}/cover-[0-9a-f]{{16}}", audio_file.cover)
+    assert re.fullmatch(rf"uploads/{audio_file.code}/cover-[0-9a-f]{{16}}\.jpg", audio_file.cover)
     assert (audio_file.cover_width, audio_file.cover_height) == (400, 200)
     assert not Deletion.objects.exists()
     drawn = opened(signed_in.get(covers.url(audio_file, covers.square(96))))
