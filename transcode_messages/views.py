@@ -10,7 +10,7 @@ from django.contrib import messages as notes
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_cache_control, patch_vary_headers
@@ -151,7 +151,9 @@ def _dismissed(request: HttpRequest) -> HttpResponse:
     is_ours = url_has_allowed_host_and_scheme(
         back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
-    return redirect(back if is_ours else "messages:list")
+    # Not redirect(): it takes what is no path for the name of a view.
+    is_path = is_ours and back.startswith("/")
+    return HttpResponseRedirect(back if is_path else reverse("messages:list"))
 
 
 def _number(text: str) -> int | None:

@@ -143,6 +143,11 @@ def test_w2_a_missing_message_id_is_a_bad_request(signed_in):
         "javascript:alert(1)",
         r"\\evil.test",
         "///evil.test",
+        "foo",
+        "audio",
+        "?x",
+        "#",
+        "\r\nX: y",
         "",
     ],
 )
