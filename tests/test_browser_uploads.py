@@ -143,7 +143,9 @@ class Uploads:
         self.page.locator(over).scroll_into_view_if_needed()
         box = self.page.locator(over).bounding_box()
         data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
-        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2, "data": data}
+        # What is longer than the window has its middle out of sight.
+        down = min(box["height"] / 2, 100)
+        place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + down, "data": data}
         for kind in ("dragEnter", "dragOver"):
             self._line.send("Input.dispatchDragEvent", {"type": kind, **place})
         expect(self.page.get_by_text("Drop the files or folders here")).to_be_visible()
