@@ -76,9 +76,16 @@ class OptionsForm(SoundForm, OrderForm):
             self.add_error("clip_start", forms.ValidationError(ends, code="beyond"))
         elif end_ms is not None and end_ms > limit_ms:
             self.add_error("clip_end", forms.ValidationError(ends, code="beyond"))
-        elif end_ms is not None and end_ms - (start_ms or 0) < variants.SHORTEST_MS:
+        elif self._is_too_short(start_ms or 0, end_ms):
             sentence = _("The end must come after the beginning, by a tenth of a second at least.")
-            self.add_error("clip_end", forms.ValidationError(sentence, code="order"))
+            field = "clip_start" if end_ms is None else "clip_end"
+            self.add_error(field, forms.ValidationError(sentence, code="order"))
+
+    def _is_too_short(self, start_ms: int, end_ms: int | None) -> bool:
+        """Whether what is left is no part; of a sound of no known length the rest is one."""
+        if end_ms is None and start_ms:
+            end_ms = self.audio_file.duration_ms
+        return end_ms is not None and end_ms - start_ms < variants.SHORTEST_MS
 
     def _ask_the_engine(self, formats: list[str]) -> None:
         """Refuse what the engine of the site cannot do."""

@@ -115,6 +115,7 @@ def test_the_whole_sound_is_no_part(signed_in, audio_file):
         {"clip_start": "9" * 6},
         {"clip_start": "9" * 4000},
         {"clip_start": "1:00"},
+        {"clip_start": "0:59.901"},
         {"clip_start": "0:20", "clip_end": "0:10"},
         {"clip_start": "0:20", "clip_end": "0:20"},
         {"clip_end": "0:00.05"},
@@ -158,6 +159,12 @@ def test_of_a_sound_of_no_known_length_a_part_ends_within_a_day(signed_in, perso
     audio_file = make_file(person, duration_ms=None)
     assert order(signed_in, audio_file, clip_start="23:59:59").status_code == 302
     assert order(signed_in, audio_file, clip_start="24:00:00").status_code == 422
+
+
+def test_the_shortest_part_may_be_the_last_one(signed_in, audio_file):
+    assert order(signed_in, audio_file, clip_start="0:59.9").status_code == 302
+    blip = make_file(audio_file.owner, duration_ms=50)
+    assert order(signed_in, blip).status_code == 302
 
 
 def test_failed_variants_are_tried_again_as_they_were_ordered(signed_in, audio_file):
