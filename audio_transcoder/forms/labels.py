@@ -35,6 +35,11 @@ class TagsForm(forms.ModelForm):
             "track": _("A number, e.g. 3 or 3/12."),
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.show_hidden_initial = True
+
     def clean(self) -> dict[str, Any]:
         for field, value in self.cleaned_data.items():
             self.cleaned_data[field] = tags.text(field, value)
@@ -43,13 +48,18 @@ class TagsForm(forms.ModelForm):
         return self.cleaned_data
 
     def keep(self) -> bool:
-        """Write down what was changed; return whether the file is still there."""
+        """Write down what was changed; return whether the file is still there.
+
+        A field that says what the form had shown stays as somebody else has saved it since.
+        """
         with transaction.atomic():
             now = self.instance.hold()
             if now is None:
                 return False
             changed = [
-                field for field, value in self.cleaned_data.items() if getattr(now, field) != value
+                field
+                for field, value in self.cleaned_data.items()
+                if getattr(now, field) != value and self._is_touched(field)
             ]
             if changed:
                 edited = {*filter(None, now.edited_tags.split(",")), *changed}
@@ -59,6 +69,10 @@ class TagsForm(forms.ModelForm):
                     label_changed_at=timezone.now(),
                 )
         return True
+
+    def _is_touched(self, field: str) -> bool:
+        """Whether it was edited; where nothing tells what was shown, it was."""
+        return self.add_initial_prefix(field) not in self.data or field in self.changed_data
 
     def _must_be(self, field: str, shape: re.Pattern[str], sentence: str) -> None:
         value = self.cleaned_data.get(field)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
@@ -89,6 +90,38 @@ def test_the_owner_edits_tags(signed_in, person):
     assert response.status_code == 302
     assert response["Location"] == audio_file.get_absolute_url()
     assert values(audio_file) == {**SHOWN, "album": "New name"}
+
+
+def test_two_pages_open_at_once_keep_what_the_other_one_saved(signed_in, person):
+    audio_file = make_file(person, artist="Ada")
+    address = f"/audio/{audio_file.code}/tags/"
+    shown = shown_by(signed_in, address)
+    assert signed_in.post(address, shown | {"title": "New"}).status_code == 302
+    # A mistake on the way changes nothing of what this page had shown at first.
+    refused = signed_in.post(address, shown | {"album": "Blue", "year": "soon"})
+    assert refused.status_code == 422
+    again = fields_in(refused.text) | {"year": ""}
+    assert signed_in.post(address, again).status_code == 302
+    signed_in.post(address, shown | {"artist": ""})
+    found = values(audio_file)
+    assert (found["title"], found["album"], found["artist"]) == ("New", "Blue", "")
+    audio_file.refresh_from_db()
+    assert audio_file.edited_tags == "album,artist,title"
+
+
+def shown_by(client, address: str) -> dict[str, str]:
+    return fields_in(client.get(address).text)
+
+
+def fields_in(page: str) -> dict[str, str]:
+    """What a browser would send of the form of tags."""
+    form = page[page.index('/tags/"') :]
+    inputs = re.findall(r"<input [^>]+>", form[: form.index("</form>")])
+    found = {}
+    for one in inputs:
+        parts = dict(re.findall(r'(\w+)="([^"]*)"', one))
+        found[parts["name"]] = parts.get("value", "")
+    return found
 
 
 def test_every_tag_may_be_emptied(signed_in, person):
