@@ -110,7 +110,8 @@ class TooManyResults(Exception):
 class AudioFile(models.Model):
     """One sound that a person uploaded."""
 
-    # Each of its results is on its page, and a part can be cut to the millisecond.
+    # Each of its results is on its page, and a part can be cut to the millisecond. What failed or
+    # was canceled is on it too, and can always be tried again.
     MOST_RESULTS = 100
 
     class State(models.TextChoices):
@@ -281,26 +282,33 @@ class AudioFile(models.Model):
         """Order those of the named formats that are neither there nor under way, if any.
 
         Another part, loudness or bit rate is another result. Raises TooManyResults where that
-        would be one too many.
+        would be one too many; what failed or was canceled counts for none and gives way.
         """
         with transaction.atomic():
             # Two tabs may ask at once: the second one waits here for the first one's rows.
             if self.hold() is None:
                 return None
             # Of several renditions of a format and variant the newest counts.
-            rows = self.renditions.order_by("pk")
-            newest = {
-                (name, variant): status
-                for name, variant, status in rows.values_list("format_name", "variant", "status")
-            }
+            newest: dict[tuple[str, str], str] = {}
+            there = set()
             fine = (*TranscodeJob.OPEN, TranscodeJob.Status.COMPLETE)
+            rows = self.renditions.order_by("pk")
+            for *one, status in rows.values_list("format_name", "variant", "status"):
+                newest[tuple(one)] = status
+                if status in fine:
+                    there.add(tuple(one))
             wanted = {(name, options.variant(name)) for name in formats}
             wanted = {one for one in wanted if newest.get(one) not in fine}
             if not wanted:
                 return None
-            more = [one for one in wanted if one[1] and one not in newest]
-            if more and len(newest) + len(more) > self.MOST_RESULTS:
-                raise TooManyResults
+            if [one for one in wanted if one[1] and one not in newest]:
+                if len(there | wanted) > self.MOST_RESULTS:
+                    raise TooManyResults
+                over = len(newest.keys() | wanted) - self.MOST_RESULTS
+                given_up = [one for one in newest if one[1] and one not in there | wanted]
+                for name, variant in given_up[: max(0, over)]:
+                    del newest[name, variant]
+                    self.renditions.filter(format_name=name, variant=variant).delete()
             if not [one for one in newest if newest[one] not in fine and one not in wanted]:
                 Message.objects.settle([self.code])  # nothing is left to try again
             return self.order([name for name in FORMATS if name in dict(wanted)], options)

@@ -67,6 +67,26 @@ def test_one_file_has_no_endless_results(signed_in, audio_file, monkeypatch):
     assert TranscodeJob.objects.count() == 4
 
 
+def test_canceled_orders_leave_room_and_are_not_shown_without_end(
+    signed_in, audio_file, monkeypatch
+):
+    monkeypatch.setattr(AudioFile, "MOST_RESULTS", 3)
+    assert order(signed_in, audio_file, clip_end="0:09").status_code == 302
+    for end in range(1, 6):
+        assert order(signed_in, audio_file, clip_end=f"0:0{end}").status_code == 302
+        TranscodeJob.objects.first().cancel()
+    mine = AudioFile.objects.with_work().get()
+    assert [one.variant for one in mine.latest_renditions] == [
+        "clip-0-9000",
+        "clip-0-4000",
+        "clip-0-5000",
+    ]
+    # Ordered again they count again.
+    for end in ("0:04", "0:05"):
+        assert order(signed_in, audio_file, clip_end=end).status_code == 302
+    assert order(signed_in, audio_file, clip_end="0:06").status_code == 422
+
+
 def test_any_loudness_and_bit_rate_within_the_range_can_be_written(signed_in, audio_file):
     for loudness, words in (("-18,5", "18.5"), ("−31.0", "31"), ("-70", "70")):  # noqa: RUF001
         other = {"loudness": "other", "loudness_other": loudness}
