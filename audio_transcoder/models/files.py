@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models, transaction
@@ -113,6 +114,9 @@ class AudioFile(models.Model):
     # Each of its results is on its page, and a part can be cut to the millisecond. What failed or
     # was canceled is on it too, and can always be tried again.
     MOST_RESULTS = 100
+
+    # Whoever is just downloading a result that was made anew has so long for the rest of it.
+    REPLACED_KEPT_FOR = timedelta(minutes=15)
 
     class State(models.TextChoices):
         WAITING = "waiting", gettext_lazy("waiting")
@@ -344,6 +348,25 @@ class AudioFile(models.Model):
         now = AudioFile.objects.with_work().get(pk=self.pk).state
         AudioFile.objects.filter(pk=self.pk).exclude(kept_state=now).update(kept_state=now)
         self.kept_state = now
+
+    def drop_replaced(self) -> None:
+        """Let results go of whose kind there is a newer one, in the transaction that brought it.
+
+        The newer one takes over their links and their address: whoever was given "the FLAC", or has
+        it open, gets the newest. The file must be held.
+        """
+        gone = list(self.renditions.replaced().order_by("pk"))
+        for old in gone:
+            alike = self.renditions.newest_ready().filter(
+                format_name=old.format_name, variant=old.variant
+            )
+            old.shares.update(rendition=alike.get())
+            Rendition.objects.filter(pk=old.pk).delete()
+            if old.is_ready:
+                alike.update(code=old.code)
+        if gone:
+            due = timezone.now() + self.REPLACED_KEPT_FOR
+            Deletion.objects.note([old.file.name for old in gone], due=due)
 
     # Read from prefetched rows: pages show many files (see ``with_work``).
 

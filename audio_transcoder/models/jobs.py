@@ -234,7 +234,8 @@ class TranscodeJob(models.Model):
         instance was read with. The person's message is written in the same transaction.
         """
         with transaction.atomic():
-            if report.status != self.status:
+            brings_results = any(one.status == self.Status.COMPLETE for one in report.outputs)
+            if report.status != self.status or brings_results:
                 self.audio_file.hold()
             changed = self._move(report)
             if report.sound:
@@ -266,6 +267,8 @@ class TranscodeJob(models.Model):
                 self._tell_owner()
                 steps.nudge("place")
                 steps.nudge("facts")
+            if brings_results or (changed and self.is_final):
+                self.audio_file.drop_replaced()
             if changed:
                 self.audio_file.keep_state()
         return changed
@@ -353,6 +356,7 @@ class TranscodeJob(models.Model):
             # Nobody asks a canceled job for the picture that its runs have found.
             pictures = keys.found_covers_prefix(self.audio_file.code, self.code)
             self._have_the_rest_removed(pictures)
+            self.audio_file.drop_replaced()
             self.audio_file.keep_state()
             steps.nudge("place")
         return True
@@ -442,15 +446,22 @@ class RenditionQuerySet(models.QuerySet["Rendition"]):
 
     def newest_ready(self) -> RenditionQuerySet:
         """The newest one of each file, format and variant that can be had."""
-        ready = TranscodeJob.Status.COMPLETE
+        return self.filter(~self._has_newer(), status=TranscodeJob.Status.COMPLETE)
+
+    def replaced(self) -> RenditionQuerySet:
+        """Those of jobs that are over, of whose format and variant a newer one can be had."""
+        return self.filter(self._has_newer(), job__status__in=TranscodeJob.FINAL)
+
+    @staticmethod
+    def _has_newer() -> models.Exists:
         newer = Rendition.objects.filter(
             audio_file=models.OuterRef("audio_file"),
             format_name=models.OuterRef("format_name"),
             variant=models.OuterRef("variant"),
-            status=ready,
+            status=TranscodeJob.Status.COMPLETE,
             pk__gt=models.OuterRef("pk"),
         )
-        return self.filter(~models.Exists(newer), status=ready)
+        return models.Exists(newer)
 
 
 class Rendition(models.Model):
