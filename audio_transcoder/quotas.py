@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db import transaction
+from django.db.models import BigIntegerField, Case, Count, F, Q, QuerySet, Sum, When
+from django.db.models.functions import Coalesce, Greatest
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.formats import number_format
@@ -16,7 +20,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from audio_transcoder.models import AudioFile, Rendition, Upload
+from audio_transcoder.formats import FORMATS
+from audio_transcoder.models import AudioFile, Rendition, TranscodeJob, Upload
 
 LABELS: dict[str, str | Promise] = {
     "bytes": gettext_lazy("Uploaded files together"),
@@ -111,10 +116,34 @@ def require_room_for_results(owner: AbstractBaseUser) -> None:
     """Raise OverQuota if the results of ``owner`` take all the space they may.
 
     Asked before something is begun: a file that is on its way, or a job that was ordered, is
-    finished. How large a result gets is known once it is there, so the last ones may go beyond.
+    finished. How large a result gets is known once it is there, until then it counts as most do;
+    so the last ones may go beyond.
     """
     for quota in quotas_of(owner, ("result_bytes",)).values():
         _require(quota, 1)
+
+
+@contextmanager
+def room_for_results(owner: AbstractBaseUser) -> Iterator[None]:
+    """Let something be ordered in a transaction, after the other orders of ``owner``.
+
+    Raises OverQuota as ``require_room_for_results`` does.
+    """
+    with transaction.atomic():
+        wait_for_others_of(owner.pk)
+        require_room_for_results(owner)
+        yield
+
+
+def wait_for_others_of(owner_id: int) -> None:
+    """Let uploads and orders of one person commit one after the other: each sees the others' rows.
+
+    Until the caller's transaction ends, the next one waits here.
+    """
+    # Not their keys: a job that ends holds its file, which an order waits for, and then refers to
+    # the person in its message.
+    people = get_user_model().objects.select_for_update(no_key=True)
+    list(people.filter(pk=owner_id))
 
 
 def _require(quota: Quota, more: int) -> None:
@@ -135,8 +164,24 @@ def _used(owner: AbstractBaseUser, names: Iterable[str]) -> dict[str, int]:
         used |= AudioFile.objects.filter(owner=owner).aggregate(**of_files)
     if "result_bytes" in names:
         results = Rendition.objects.filter(audio_file__owner=owner)
-        used |= results.aggregate(result_bytes=Sum("size_bytes"))
+        made = results.aggregate(size=Sum("size_bytes"))["size"] or 0
+        used["result_bytes"] = made + _about_to_come(results)
     return {name: number or 0 for name, number in used.items()}
+
+
+def _about_to_come(results: QuerySet[Rendition]) -> int:
+    """Return about how many bytes those of them get that are ordered and not there yet."""
+    number = BigIntegerField()
+    end_ms = Coalesce("job__clip_end_ms", "audio_file__duration_ms", output_field=number)
+    start_ms = Coalesce("job__clip_start_ms", 0, output_field=number)
+    usual = [When(format_name=one.name, then=one.about_kbps) for one in FORMATS.values()]
+    kbps = Coalesce("wanted_bitrate_kbps", Case(*usual), output_field=number)
+    upload = F("audio_file__size_bytes")
+    size = Coalesce((end_ms - start_ms) * kbps / 8, upload, output_field=number)
+    size = Greatest(size, 0)  # the sound may prove shorter than the part that is asked for
+    are_open = Q(job__status__in=TranscodeJob.OPEN, status__in=TranscodeJob.OPEN)
+    coming = results.filter(are_open).annotate(about=size)
+    return coming.aggregate(size=Sum("about"))["size"] or 0
 
 
 def _used_by(coming: QuerySet[Upload]) -> dict[str, int]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connections
+from django.test import Client
 from django.utils import timezone
 
 from audio_transcoder.models import AudioFile, TranscodeJob
@@ -17,6 +20,7 @@ from audio_transcoder.quotas import (
 )
 from audio_transcoder.tests.factories import make_file, make_job, make_person
 from audio_transcoder.uploads import limits
+from audio_transcoder.variants import Options
 
 pytestmark = pytest.mark.django_db
 SCRIPT = {"X-Requested-With": "XMLHttpRequest"}
@@ -103,6 +107,59 @@ def test_u23_beyond_the_limit_of_results_nothing_more_is_ordered(signed_in, pers
     settings.QUOTA_RESULT_BYTES = 71
     signed_in.post(f"/audio/{audio_file.code}/retry/")
     assert TranscodeJob.objects.count() == 3
+
+
+def test_u23_what_is_ordered_counts_until_it_is_there(person, settings):
+    settings.QUOTA_RESULT_BYTES = 1_000_000
+    minute = make_file(person, duration_ms=60_000)
+    minute.order(["mp3"], Options(10_000, 20_000, None, {"mp3": 128}))
+    assert left_of(person) == {"result_bytes": 1_000_000 - 160_000}
+    minute.order(["mp4"], Options(50_000, None))
+    assert left_of(person) == {"result_bytes": 840_000 - 325_000}
+    unknown = make_file(make_person(), duration_ms=None, size_bytes=70)
+    unknown.order(["wav", "mp3"])
+    assert left_of(unknown.owner) == {"result_bytes": 1_000_000 - 140}
+    unknown.order(["wav"], Options(80_000_000, None))
+    unknown.learn_length(8000)
+    assert quotas_of(unknown.owner)["result_bytes"].used == 1_411_000 + 192_000
+    for job in TranscodeJob.objects.all():
+        job.cancel()
+    assert left_of(person) == left_of(unknown.owner) == {"result_bytes": 1_000_000}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_u23_orders_that_come_at_once_see_each_other(settings):
+    settings.QUOTA_RESULT_BYTES = 20_000  # a second of MP3 is 24,000
+    person = make_person()
+    files = [make_file(person) for _ in range(4)]
+    answers = []
+
+    def post(code) -> None:
+        try:
+            client = Client()
+            client.force_login(person)
+            answers.append(client.post(f"/audio/{code}/order/", {"formats": ["mp3"]}).status_code)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=post, args=[one.code]) for one in files]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [302, 422, 422, 422]
+    assert TranscodeJob.objects.count() == 1
+
+
+def test_u23_of_many_files_as_many_are_ordered_as_there_is_room_for(signed_in, person, settings):
+    settings.QUOTA_RESULT_BYTES = 40_000
+    codes = [str(make_file(person).code) for _ in range(4)]
+    answer = signed_in.post(
+        "/audio/several/order/", {"formats": ["mp3"], "file": codes}, follow=True
+    )
+    assert TranscodeJob.objects.count() == 2
+    assert "2 files are being converted." in answer.text
+    assert answer.text.count("Your results take up all the space they may have.") == 1
 
 
 @pytest.mark.parametrize(

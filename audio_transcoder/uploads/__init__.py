@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from audio_transcoder import covers, keys, names, tags
 from audio_transcoder.models import AudioFile, Deletion, Upload, source_name
-from audio_transcoder.quotas import require_room, require_room_for_results
+from audio_transcoder.quotas import require_room, require_room_for_results, wait_for_others_of
 from audio_transcoder.variants import AS_USUAL, Options
 from buckets import BucketUnavailable, bucket
 from images import Cannot
@@ -161,14 +161,6 @@ def keep(audio_file: AudioFile, formats: Iterable[str], options: Options = AS_US
     require_room(audio_file.owner, audio_file.size_bytes)
     audio_file.save(force_insert=True)
     audio_file.order(formats, options)
-
-
-def wait_for_others_of(owner_id: int) -> None:
-    """Let uploads of one person commit one after the other: each sees the others' rows.
-
-    Until the caller's transaction ends, the next one waits here.
-    """
-    list(get_user_model().objects.select_for_update().filter(pk=owner_id))
 
 
 def _etag_of(audio_file: AudioFile) -> str:

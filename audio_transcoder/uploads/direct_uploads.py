@@ -24,7 +24,12 @@ from django.utils.translation import gettext as _
 import steps
 from audio_transcoder import keys, turns, uploads
 from audio_transcoder.models import AudioFile, Deletion, Upload
-from audio_transcoder.quotas import OverQuota, require_room, require_room_for_results
+from audio_transcoder.quotas import (
+    OverQuota,
+    require_room,
+    require_room_for_results,
+    wait_for_others_of,
+)
 from audio_transcoder.reasons import sentence
 from audio_transcoder.uploads import arrivals
 from audio_transcoder.uploads.declarations import Declared
@@ -220,7 +225,7 @@ def _require_room(owner: AbstractBaseUser, said: Declared) -> None:
 def _insert(upload: Upload, said: Declared) -> None:
     """Write the row if there is still room, however many begin at the same moment."""
     with transaction.atomic():
-        uploads.wait_for_others_of(upload.owner_id)
+        wait_for_others_of(upload.owner_id)
         _require_room(upload.owner, said)
         upload.save(force_insert=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from audio_transcoder.file_page.forecast import Forecast, forecast
 from audio_transcoder.forms.orders import OptionsForm
 from audio_transcoder.forms.sharing import ShareForm
 from audio_transcoder.models import AudioFile, Deletion, Share, TooManyResults, TranscodeJob
-from audio_transcoder.quotas import OverQuota, require_room_for_results
+from audio_transcoder.quotas import OverQuota, room_for_results
 
 STOP_POLLING = 286  # htmx ends an element's polling with this status
 # wavesurfer.js writes the styles of its shadow tree.
@@ -130,8 +131,8 @@ def order(request: HttpRequest, code: UUID) -> HttpResponse:
     job = None
     if form.is_valid():
         try:
-            require_room_for_results(request.user)
-            job = audio_file.order_missing(form.cleaned_data["formats"], form.options)
+            with room_for_results(request.user):
+                job = audio_file.order_missing(form.cleaned_data["formats"], form.options)
         except OverQuota as error:
             form.add_error("formats", reasons.refusal(error.reason))
         except TooManyResults:
@@ -149,8 +150,7 @@ def order(request: HttpRequest, code: UUID) -> HttpResponse:
 def retry(request: HttpRequest, code: UUID) -> HttpResponse:
     """Order again whatever failed or was canceled."""
     audio_file = own_file(request, code)
-    if has_room_for_results(request):
-        audio_file.order_failed()
+    _order_if_room(request, audio_file.order_failed)
     return redirect(audio_file)
 
 
@@ -159,19 +159,17 @@ def retry(request: HttpRequest, code: UUID) -> HttpResponse:
 def apply_label(request: HttpRequest, code: UUID) -> HttpResponse:
     """Order again the results that carry older tags or another cover."""
     audio_file = own_file(request, code)
-    if has_room_for_results(request):
-        audio_file.order_outdated()
+    _order_if_room(request, audio_file.order_outdated)
     return redirect(audio_file)
 
 
-def has_room_for_results(request: HttpRequest) -> bool:
-    """Return whether more may be ordered; whoever may not is told so on the next page."""
+def _order_if_room(request: HttpRequest, order: Callable[[], object]) -> None:
+    """Order something; whoever may have no more is told so on the next page."""
     try:
-        require_room_for_results(request.user)
+        with room_for_results(request.user):
+            order()
     except OverQuota as error:
         messages.error(request, reasons.sentence(error.reason))
-        return False
-    return True
 
 
 @signed_in

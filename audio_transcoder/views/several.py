@@ -36,8 +36,7 @@ from audio_transcoder.library import archive
 from audio_transcoder.library.selection import Selection, work_off
 from audio_transcoder.models import AudioFile, Deletion, Rendition, TranscodeJob
 from audio_transcoder.models.files import AudioFileQuerySet
-from audio_transcoder.quotas import OverQuota, require_room_for_results
-from audio_transcoder.views.one_file import has_room_for_results
+from audio_transcoder.quotas import OverQuota, require_room_for_results, room_for_results
 
 # What can be canceled, and what tried again.
 ENDED_BADLY = (AudioFile.State.FAILED, AudioFile.State.CANCELED)
@@ -156,15 +155,34 @@ def order(request: HttpRequest, chosen: Selection, files: AudioFileQuerySet) -> 
         )
     formats = form.cleaned_data["formats"]
 
-    def act(some: AudioFileQuerySet) -> int:
-        return sum(one.order_missing(formats) is not None for one in some)
-
-    outcome = work_off(files, act)
+    outcome = _order_each(request, files, lambda one: one.order_missing(formats))
     sentence = ngettext(
         "{number} file is being converted.", "{number} files are being converted.", outcome[0]
     ).format(number=outcome[0])
     extra = [("formats", name) for name in formats]
     return _after(request, "order", chosen, outcome, sentence, extra)
+
+
+def _order_each(
+    request: HttpRequest, files: AudioFileQuerySet, order: Callable[[AudioFile], object]
+) -> tuple[int, int | None]:
+    """Order something for one file after the other, as long as there is room for results."""
+    has_room = True
+
+    def act(some: AudioFileQuerySet) -> int:
+        nonlocal has_room
+        count = 0
+        for one in some.with_work() if has_room else ():
+            try:
+                with room_for_results(request.user):
+                    count += bool(order(one))
+            except OverQuota as error:
+                messages.error(request, reasons.sentence(error.reason))
+                has_room = False
+                break
+        return count
+
+    return work_off(files, act)
 
 
 def _formats_asked(request: HttpRequest) -> dict[str, list[str]]:
@@ -197,13 +215,7 @@ def _cancel(audio_file: AudioFile) -> bool:
 def retry(request: HttpRequest, chosen: Selection, files: AudioFileQuerySet) -> HttpResponse:
     if request.method != "POST":
         return _page(request, "several_retry", chosen, files)
-    if not has_room_for_results(request):
-        return redirect(_library(chosen))
-
-    def act(some: AudioFileQuerySet) -> int:
-        return sum(bool(one.order_failed()) for one in some.with_work())
-
-    outcome = work_off(files, act)
+    outcome = _order_each(request, files, lambda one: one.order_failed())
     sentence = ngettext(
         "{number} file is tried again.", "{number} files are tried again.", outcome[0]
     ).format(number=outcome[0])
