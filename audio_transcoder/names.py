@@ -18,12 +18,17 @@ _MEDIA_EXTENSIONS = frozenset(
 
 
 def clean(raw: str) -> str:
-    """Return ``raw`` as display text: the last path part, NFC, no invisible characters.
+    """Return the name of a file as display text: what ``typed()`` makes of its last path part."""
+    return typed(raw.replace("\\", "/").rsplit("/", 1)[-1])
+
+
+def typed(raw: str) -> str:
+    """Return a name that somebody wrote as display text; slashes are letters like others.
 
     Controls, line breaks, direction overrides and zero-width characters go; emoji stay. Never
     longer than ``MAX_LENGTH`` characters, an extension survives the cut. May be empty.
     """
-    text = visible(raw.replace("\\", "/").rsplit("/", 1)[-1])
+    text = visible(raw)
     if text in (".", ".."):
         return ""
     if len(text) > MAX_LENGTH:
@@ -37,7 +42,7 @@ def clean(raw: str) -> str:
 def visible(raw: str) -> str:
     """Return ``raw`` in one line, NFC, no invisible characters; slashes are letters like others.
 
-    What ``clean()`` takes out is out.
+    What ``typed()`` takes out is out.
     """
     letters = "".join(
         " " if unicodedata.category(char) in ("Zl", "Zp", "Zs") else char
@@ -48,6 +53,11 @@ def visible(raw: str) -> str:
     if text and unicodedata.combining(text[0]):  # a mark with nothing to stand on
         text = "\N{DOTTED CIRCLE}" + text
     return text
+
+
+def of_file(name: str) -> str:
+    """Return ``name`` as a file may be called: what would begin a folder is an underscore."""
+    return name.replace("/", "_").replace("\\", "_")
 
 
 def without_extension(name: str) -> str:

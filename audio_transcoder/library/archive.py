@@ -97,7 +97,7 @@ class Paths:
 
 
 def _clean(name: str) -> str:
-    text = _FORBIDDEN.sub("_", names.clean(name)).rstrip(" .") or "_"
+    text = _FORBIDDEN.sub("_", names.typed(name)).rstrip(" .") or "_"
     if _RESERVED.fullmatch(text):
         text = f"_{text}"
     stem, dot, extension = text.rpartition(".")

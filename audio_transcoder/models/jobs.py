@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 import steps
-from audio_transcoder import keys, order_ids, reasons, variants
+from audio_transcoder import keys, names, order_ids, reasons, variants
 from audio_transcoder.engines import CARRY_LABELS
 from audio_transcoder.engines.base import Clip, JobReport, Order, Wanted
 from audio_transcoder.formats import FORMATS, Format
@@ -591,7 +591,7 @@ class Rendition(models.Model):
         """Return the name to download it by; ``audio_file`` is its file, which need not be read."""
         words = variants.in_file_name(self.variant)
         name = f"{audio_file.name} {words}" if words else audio_file.name
-        return f"{name}.{self.format.extension}"
+        return f"{names.of_file(name)}.{self.format.extension}"
 
     @property
     def download_url(self) -> str:

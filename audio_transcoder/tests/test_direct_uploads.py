@@ -1028,6 +1028,16 @@ def test_u10_u11_u12_u13_u14_u15_u16_a_name_is_text_and_never_part_of_a_key(scri
     assert "<svg onload" not in page_text
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("AC/DC live 24/7", "AC/DC live 24/7"), ("..\\\u200ba\n/b", "..\\a/b"), ("../a.wav", "a")],
+)
+def test_u10_a_typed_name_keeps_its_slashes(script, name, shown):
+    upload = script.begin(5, "../a.wav", name=name).json()
+    script.complete(upload, script.send_all(upload, b"sound"))
+    assert AudioFile.objects.get().name == shown
+
+
 @pytest.mark.parametrize("raw", ["", ".", "..", None])
 def test_u14_a_name_that_is_none_is_no_file(script, raw):
     assert refusal(script.begin(5, raw)) == (422, "invalid")

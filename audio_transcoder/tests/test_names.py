@@ -50,6 +50,12 @@ def test_u13_a_long_name_is_cut_and_keeps_its_extension(length):
     assert shown.endswith(".mp3")
 
 
+@pytest.mark.parametrize("raw", ["AC/DC", "a\\b", "http://h/x", "..", "/"])
+def test_u10_what_is_typed_is_no_path_and_no_file_is_called_so(raw):
+    assert names.typed(f" {raw}\u202e\n") == ("" if raw == ".." else raw)
+    assert not set("/\\") & set(names.of_file(raw))
+
+
 @given(st.text())
 def test_any_name_becomes_safe_text(raw):
     shown = names.clean(raw)

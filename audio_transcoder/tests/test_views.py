@@ -229,6 +229,15 @@ def test_u10_u15_u16_a_name_is_text_and_never_part_of_a_key(signed_in, mp3, name
     assert "<svg onload" not in page
 
 
+def test_u10_a_typed_name_keeps_its_slashes_and_no_file_is_called_so(signed_in, mp3):
+    with mp3.open("rb") as file:
+        values = {"mp3_file": file, "name": "AC/DC\u202e live\n 24/7", "formats": ["mp3"]}
+        signed_in.post(UPLOAD, values)
+    audio_file = AudioFile.objects.get()
+    assert audio_file.name == "AC/DC live 24/7"
+    assert audio_file.renditions.get().download_name == "AC_DC live 24_7.mp3"
+
+
 def test_u17_the_same_name_and_bytes_twice_are_two_files(signed_in, mp3):
     upload(signed_in, mp3)
     upload(signed_in, mp3)

@@ -109,7 +109,7 @@ def accept(
     file_name = names.clean(upload.name) or "untitled"
     audio_file = AudioFile(
         owner=owner,
-        name=names.clean(name) or names.without_extension(file_name),
+        name=names.typed(name) or names.without_extension(file_name),
         file_name=file_name,
         upload_token=token,
         size_bytes=upload.size,

@@ -63,7 +63,7 @@ def take_in(
     audio_file = AudioFile(
         code=code,
         owner=owner,
-        name=names.clean(name) or names.without_extension(shown),
+        name=names.typed(name) or names.without_extension(shown),
         file_name=shown,
         upload_token=token,
         size_bytes=info.size_bytes,

@@ -44,7 +44,7 @@ def declared(file_name: object, media_type: object, metadata: Mapping[str, objec
     fields of forms.SoundForm for these formats; anything else is ignored. Raises Refused: invalid,
     empty, too_large, not_audio.
     """
-    shown, name = _file_name(file_name), names.clean(_text(metadata.get("name")))
+    shown, name = _file_name(file_name), names.typed(_text(metadata.get("name")))
     size_bytes = _size(metadata.get("size"))
     kind = _text(media_type).partition(";")[0].strip().lower()
     if kind and not MEDIA_TYPE.fullmatch(kind):
@@ -58,7 +58,7 @@ def declared(file_name: object, media_type: object, metadata: Mapping[str, objec
     return Declared(
         file_name=shown,
         # Uppy calls every file by its file name unless somebody changes that.
-        name="" if name == shown else name,
+        name="" if name in (shown, names.typed(_text(file_name))) else name,
         size_bytes=size_bytes,
         media_type=kind or _ANY_TYPE,
         formats=formats,
