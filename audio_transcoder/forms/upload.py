@@ -31,7 +31,7 @@ from sound.probe import Sound
 class UploadForm(SoundForm):
     """A sound file, its name and what to make of it."""
 
-    token = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    token = forms.Field(widget=forms.HiddenInput, required=False)
     mp3_file = forms.FileField(
         label=_("Sound file"),
         max_length=None,
@@ -59,7 +59,11 @@ class UploadForm(SoundForm):
     sound: Sound  # what is in the file, once the form is valid
 
     def clean_token(self) -> uuid.UUID:
-        return self.cleaned_data["token"] or uuid.uuid4()
+        """Return the token that was sent, or a new one: of a hidden field nobody can be told."""
+        try:
+            return uuid.UUID(self.cleaned_data["token"] or "")
+        except ValueError:
+            return uuid.uuid4()
 
     def clean_mp3_file(self) -> TemporaryUploadedFile:
         """Refuse what is no sound. The content decides, not the name or the declared type."""

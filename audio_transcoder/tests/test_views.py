@@ -245,6 +245,11 @@ def test_u17_the_same_name_and_bytes_twice_are_two_files(signed_in, mp3):
     assert len(keys) == 2
 
 
+@pytest.mark.parametrize("token", ["", "abc", "\0", "1" * 5000])
+def test_a_token_that_is_none_refuses_no_file(signed_in, mp3, token):
+    assert upload(signed_in, mp3, token=token).status_code == 302
+
+
 def test_u18_the_same_form_twice_is_one_file(signed_in, mp3):
     token = uuid.uuid4()
     answers = [upload(signed_in, mp3, token=token)["Location"] for _ in range(2)]
