@@ -211,6 +211,28 @@ def test_two_files_without_a_fingerprint_are_two_uploads(script):
     assert Upload.objects.filter(token=token).count() == 1
 
 
+def test_u17_the_same_file_from_two_pages_at_once_is_two_files(script, sound):
+    one, other, third, fourth = (str(uuid.uuid4()) for _ in range(4))
+
+    def begin(token):
+        return script.begin(len(sound), fingerprint="print", name=token[:8], token=token).json()
+
+    first, second = begin(one), begin(other)
+    assert second["uploadId"] != first["uploadId"]
+    assert begin(one)["uploadId"] == first["uploadId"]
+    assert script.client.delete(script.at(first), headers=HERE).status_code == 204
+    etag = script.send(second, 2, sound[8 * MIB : 16 * MIB])
+    # Whoever comes back later goes on, and is the one page that sends it from then on.
+    with later(minutes=3):
+        again = begin(third)
+        assert again["uploadId"] == second["uploadId"]
+        assert [part["ETag"] for part in again["parts"]] == [etag]
+        assert begin(third)["uploadId"] == second["uploadId"]
+        assert begin(fourth)["uploadId"] != second["uploadId"]
+        script.complete(again, script.send_all(again, sound))
+    assert AudioFile.objects.get().name == third[:8]
+
+
 def test_whoever_missed_the_end_learns_where_the_file_is(script, sound):
     upload = script.begin(len(sound)).json()
     first = script.complete(upload, script.send_all(upload, sound)).json()

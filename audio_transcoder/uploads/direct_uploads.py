@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -62,6 +62,8 @@ PARTS_AIMED_AT = 64
 OPEN_AT_ONCE = 100
 # Seconds in which a signed address has to be used; a body that has begun may take longer.
 ADDRESS_LIFE_S = 900
+# A page has asked for a part, or begun, within so long: it is sending the file.
+AT_WORK = timedelta(minutes=1)
 # Without a part for so long, somebody looks whether all are there: the page may have been closed
 # before its last word. Then ever more rarely.
 IDLE = timedelta(minutes=2)
@@ -200,13 +202,21 @@ def _begun_before(owner: AbstractBaseUser, said: Declared) -> tuple[Upload, list
         file_name=said.file_name,
         fingerprint=said.fingerprint,
     )
-    for upload in same.exclude(store_id=""):
+    token, now = said.token, timezone.now()
+    if token is not None:  # what another page sends just now is that page's
+        same = same.filter(Q(token=token) | Q(touched_at__lt=now - AT_WORK))
+    own_first = sorted(same.exclude(store_id=""), key=lambda upload: upload.token != token)
+    for upload in own_first:
         try:
             stored = stored_parts(upload)
         except Refused:
             continue  # the step will see that it is gone
+        if token not in (None, upload.token):
+            upload.token = _unused(owner, token)
         # Name and order as they were said last.
-        Upload.objects.filter(pk=upload.pk).update(**_ordered(said))
+        Upload.objects.filter(pk=upload.pk).update(
+            **_ordered(said), token=upload.token, touched_at=now
+        )
         return upload, stored
     return None
 
@@ -231,11 +241,6 @@ def _insert(upload: Upload, said: Declared) -> None:
 
 
 def _row(owner: AbstractBaseUser, said: Declared, *, next_step_at: datetime) -> Upload:
-    # The page's token is one form's; a second file of the same form is a file of its own.
-    is_used = (
-        AudioFile.objects.filter(owner=owner, upload_token=said.token).exists()
-        or Upload.objects.filter(owner=owner, token=said.token).exists()
-    )
     return Upload(
         owner=owner,
         part_bytes=part_bytes(said.size_bytes),
@@ -244,9 +249,18 @@ def _row(owner: AbstractBaseUser, said: Declared, *, next_step_at: datetime) -> 
         **_ordered(said),
         media_type=said.media_type,
         fingerprint=said.fingerprint,
-        token=uuid.uuid4() if is_used or said.token is None else said.token,
+        token=_unused(owner, said.token),
         next_step_at=next_step_at,
     )
+
+
+def _unused(owner: AbstractBaseUser, token: uuid.UUID | None) -> uuid.UUID:
+    """Return ``token``, or a new one where there is none or it is another file's."""
+    is_used = (
+        AudioFile.objects.filter(owner=owner, upload_token=token).exists()
+        or Upload.objects.filter(owner=owner, token=token).exists()
+    )
+    return uuid.uuid4() if is_used or token is None else token
 
 
 def _ordered(said: Declared) -> dict[str, object]:
