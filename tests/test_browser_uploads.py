@@ -540,11 +540,23 @@ def test_bit_rate_and_loudness_are_chosen_for_all_files_and_for_one(
     expect(old).to_contain_text("about 62 kB for your 2 files")
 
     page.get_by_label("Loudness", exact=True).select_option("other")
-    for nonsense in ("", "-4"):
-        page.get_by_label("Loudness in LUFS").fill(nonsense)
+    loudness = page.get_by_label("Loudness in LUFS")
+    refusal = re.compile("Write a loudness from −70")  # noqa: RUF001
+    for nonsense in ("", "-4", "-16.55"):
+        loudness.fill(nonsense)
         uploads.send()
-        expect(page.get_by_role("alert")).to_contain_text("Write a loudness from −70")  # noqa: RUF001
-        expect(page.get_by_label("Loudness in LUFS")).to_have_attribute("aria-invalid", "true")
+        expect(loudness).to_be_focused()
+        expect(loudness).to_have_attribute("aria-invalid", "true")
+        expect(loudness).to_have_accessible_description(refusal)
+        expect(page.get_by_text(refusal)).to_be_visible()
+    page.get_by_label("Bit rate of MP3", exact=True).select_option("other")
+    page.get_by_label("Bit rate of MP3 in kbit/s").fill("abc")
+    loudness.fill("-16,5")
+    page.get_by_text("More options").click()
+    uploads.send()
+    expect(page.get_by_label("Bit rate of MP3 in kbit/s")).to_be_focused()
+    expect(page.get_by_text(refusal)).to_have_count(0)
+    page.get_by_label("Bit rate of MP3", exact=True).select_option("64")
     page.get_by_label("Loudness", exact=True).select_option("")
 
     uploads.press("Formats", songs[1])
@@ -552,7 +564,8 @@ def test_bit_rate_and_loudness_are_chosen_for_all_files_and_for_one(
     expect(dialog.get_by_label("Bit rate of MP3", exact=True)).to_have_value("64")
     dialog.get_by_label("Bit rate of MP3", exact=True).select_option("other")
     dialog.get_by_role("button", name="Use for this file").click()
-    expect(dialog.get_by_role("alert")).to_have_text("Write a whole number from 64 to 320.")
+    expect(dialog.get_by_label("Bit rate of MP3 in kbit/s")).to_be_focused()
+    expect(dialog.get_by_text("Write a whole number from 64 to 320.")).to_be_visible()
     dialog.get_by_label("Bit rate of MP3", exact=True).select_option("320")
     dialog.get_by_label("Loudness", exact=True).select_option("-16")
     dialog.get_by_role("button", name="Use for this file").click()

@@ -38,12 +38,15 @@ class NumberField(forms.CharField):
         self, *, least: int, most: int, refusal: str | Promise, places: int = 0, **kwargs: Any
     ) -> None:
         mode = "text" if least < 0 else "numeric"  # keyboards of numbers alone have no minus
-        told = {"data-least": least, "data-most": most, "data-refusal": refusal}  # to scripts
+        part = rf"(?:\.[0-9]{{1,{places}}})?" if places else ""
+        shape = f"-?[0-9]{{1,3}}{part}"
+        # To scripts: browsers themselves would look at fields that are left behind, too.
+        told = {"data-least": least, "data-most": most, "data-refusal": refusal}
+        told["data-shape"] = shape
         widget = forms.TextInput(attrs={"inputmode": mode, "autocomplete": "off", **told})
         super().__init__(required=False, max_length=10, widget=widget, **kwargs)
         self._least, self._most, self.refusal = least, most, refusal
-        part = rf"(?:\.[0-9]{{1,{places}}})?" if places else ""
-        self._shape = re.compile(f"-?[0-9]{{1,3}}{part}")
+        self._shape = re.compile(shape)
 
     def clean(self, value: Any) -> float | None:
         text = super().clean(value).replace(variants.MINUS, "-").replace(",", ".")

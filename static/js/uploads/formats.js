@@ -39,14 +39,41 @@
       return { formats: this.formats, options: this.options };
     }
 
-    // What is written behind "Another one" and is no number that is taken; the site looks closer.
+    // The field behind "Another one" in which no number stands that the site takes.
     get wrong() {
       return this.fields.find(({ dataset, value, parentElement }) => {
         const box = parentElement.closest(".choice-and-other");
         if (!dataset.refusal || box.hidden || box.querySelector("select").value !== "other") return false;
-        const number = value.trim() && Number(value.trim().replace(",", ".").replace("\u2212", "-"));
-        return number === "" || !(number >= dataset.least && number <= dataset.most);
+        const number = value.trim().replace(",", ".").replace("\u2212", "-");
+        const isNumber = RegExp(`^(?:${dataset.shape})$`).test(number);
+        return !isNumber || +number < dataset.least || +number > dataset.most;
       });
+    }
+
+    // Says at a field what is wrong in it, and goes there; answers whether something is.
+    refuse() {
+      this.clear();
+      const { wrong } = this;
+      if (!wrong) return false;
+      const error = document.createElement("p");
+      error.className = "errorlist";
+      error.id = `${wrong.id}_error`;
+      error.textContent = wrong.dataset.refusal;
+      wrong.after(error);
+      wrong.setAttribute("aria-invalid", "true");
+      wrong.setAttribute("aria-describedby", `${error.id} ${wrong.id}_helptext`);
+      wrong.closest(".field").classList.add("field-refused");
+      wrong.closest("details").open = true;
+      wrong.focus();
+      return true;
+    }
+
+    clear() {
+      for (const error of this.fieldset.querySelectorAll("details .errorlist")) error.remove();
+      for (const field of this.fields) {
+        field.removeAttribute("aria-invalid");
+        field.closest(".field").classList.remove("field-refused");
+      }
     }
 
     choose({ formats, options }) {
@@ -124,7 +151,9 @@
       fieldset.classList.remove("field-refused");
       fieldset.querySelector(".field-errors").remove();
       fieldset.removeAttribute("aria-describedby");
-      return new Formats(fieldset);
+      const copy = new Formats(fieldset);
+      copy.clear();
+      return copy;
     }
 
     // Asks for what is made of one row: its own, null for that of the page, undefined to leave it.
@@ -154,10 +183,8 @@
         });
         dialog.querySelector("form").addEventListener("submit", (event) => {
           event.preventDefault();
-          const { formats, wrong } = own;
-          refusal.hidden = formats.length > 0 && !wrong;
-          refusal.textContent = formats.length ? wrong?.dataset.refusal : words.noFormat;
-          if (refusal.hidden) end(own.chosen);
+          refusal.hidden = own.formats.length > 0;
+          if (refusal.hidden && !own.refuse()) end(own.chosen);
         });
         dialog.querySelector("[data-does=same]").addEventListener("click", () => end(null));
         dialog.querySelector("[data-does=leave]").addEventListener("click", () => end());

@@ -44,16 +44,17 @@
 
   function clear() {
     refusal.hidden = true;
+    formats.clear();
     for (const field of form.querySelectorAll(".field-refused")) {
       field.classList.remove("field-refused");
       for (const input of field.querySelectorAll("input")) input.removeAttribute("aria-invalid");
     }
   }
 
-  function refuse(message, name, inputs) {
+  function refuse(message, name) {
     const field = form.querySelector(`[data-field="${name}"]`);
     field.classList.add("field-refused");
-    for (const input of inputs ?? field.querySelectorAll("input")) input.setAttribute("aria-invalid", "true");
+    for (const input of field.querySelectorAll("input")) input.setAttribute("aria-invalid", "true");
     refusal.querySelector("p").textContent = message;
     refusal.hidden = false;
     refusal.focus();
@@ -282,11 +283,9 @@
     const ready = uppy.getFiles().filter(({ id }) => rows.get(id).state === "ready");
     const [full] = inState("full");
     const isOneOfAll = ready.some(({ id }) => !rows.get(id).own);
-    const { wrong } = formats;
     if (!ready.length) refuse(full?.message ?? words.noFile, "mp3_file");
     else if (isOneOfAll && !formats.formats.length) refuse(words.noFormat, "formats");
-    else if (isOneOfAll && wrong) refuse(wrong.dataset.refusal, "formats", [wrong]);
-    else {
+    else if (!isOneOfAll || !formats.refuse()) {
       const name = ready.length === 1 ? nameInput.value.trim() : "";
       for (const file of ready) prepare(file, name, rows.get(file.id).own ?? formats.chosen);
       nameInput.value = "";
