@@ -288,6 +288,25 @@ def test_after_a_reload_the_same_file_goes_on_where_it_was(
     assert formats == [(4,)]
 
 
+def test_after_a_reload_a_file_that_is_chosen_anew_goes_on_as_well(
+    uploads: Uploads, site: System, recording: Path
+):
+    uploads.line(10)
+    uploads.choose(recording)
+    uploads.send()
+    uploads.wait_for_parts(2)
+    uploads.page.on("dialog", lambda dialog: dialog.accept())
+    uploads.page.reload()
+    uploads.line()
+    uploads.choose(recording)
+    uploads.send()
+
+    assert sha256(object_of(site, uploads.location())) == sha256(recording)
+    assert len({part.rpartition("/")[0] for part in uploads.stored}) == 1
+    kept = uploads.page.evaluate("Object.keys(sessionStorage)")
+    assert [key for key in kept if key.startswith("uppy-")] == []
+
+
 def test_another_file_does_not_continue_an_upload(
     uploads: Uploads, recording: Path, tmp_path: Path
 ):

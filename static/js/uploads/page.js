@@ -135,6 +135,7 @@
 
   uppy.on("file-removed", (file) => {
     if (rows.get(file.id)?.isHeld) return;
+    delete sessionStorage[file.id];
     forget(file.id);
     finishIfDone();
   });
@@ -297,7 +298,9 @@
 
   // What the site is told of a file, once: the same words again are the same upload.
   function prepare(file, name, chosen, begun = null) {
-    const upload = { size: file.size, name, formats: chosen.formats, ...chosen.options, token: token() };
+    const upload = { size: file.size, name, formats: chosen.formats, ...chosen.options };
+    // This tab's own, until the file is there: after a reload the site knows it again by that.
+    upload.token = sessionStorage[file.id] ??= token();
     uppy.setFileMeta(file.id, { upload, begun });
     rows.get(file.id).show("waiting");
   }
@@ -324,6 +327,7 @@
   });
 
   uppy.on("upload-success", (file, { uploadURL }) => {
+    delete sessionStorage[file.id];
     if (!uploadURL?.startsWith("/")) return;
     rows.get(file.id).done(uploadURL);
     showTotals();
