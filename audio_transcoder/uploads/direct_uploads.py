@@ -382,11 +382,8 @@ def _work_off(upload: Upload) -> None:
         if refusal.reason == "missing" and not forgotten:
             _look_again(upload, FORM_IDLE if upload.is_by_form else IDLE)
             return
-        abort(upload)
-        if refusal.reason == "quota":
-            _tell(upload, "quota")
-        elif refusal.reason == "unknown" and not forgotten:
-            _tell(upload, "lost")
+        told = {"quota": "quota"} if forgotten else {"quota": "quota", "unknown": "lost"}
+        _end(upload, told.get(refusal.reason, ""))
     except BucketUnavailable:
         raise
     except BucketError as error:
@@ -395,8 +392,15 @@ def _work_off(upload: Upload) -> None:
         if not forgotten:
             raise
         logger.error("upload %s: given up: %s", upload.code, error)
-        abort(upload)
-        _tell(upload, "lost")
+        _end(upload, "lost")
+
+
+@transaction.atomic
+def _end(upload: Upload, reason: str) -> None:
+    """End an upload and tell its owner why, unless there is no ``reason`` to tell."""
+    abort(upload)
+    if reason:
+        _tell(upload, reason)
 
 
 def _look_again(upload: Upload, first: timedelta) -> None:
