@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db import connections
@@ -131,24 +132,37 @@ def test_u23_what_is_ordered_counts_until_it_is_there(person, settings):
 def test_u23_orders_that_come_at_once_see_each_other(settings):
     settings.QUOTA_RESULT_BYTES = 20_000  # a second of MP3 is 24,000
     person = make_person()
-    files = [make_file(person) for _ in range(4)]
+    codes = [make_file(person).code for _ in range(4)]
+    assert at_once(person, [f"/audio/{code}/order/" for code in codes]) == [302, 422, 422, 422]
+    assert TranscodeJob.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_u23_uploads_that_come_at_once_see_what_is_ordered_for_each(settings, mp3):
+    settings.QUOTA_RESULT_BYTES = 20_000
+    assert at_once(make_person(), ["/audio/upload/"] * 3, mp3) == [302, 422, 422]
+    assert TranscodeJob.objects.count() == 1
+
+
+def at_once(person, paths: list[str], upload: Path | None = None) -> list[int]:
+    """Ask for an MP3 at all these addresses at the same moment; return the answers' statuses."""
     answers = []
 
-    def post(code) -> None:
+    def post(path: str) -> None:
         try:
             client = Client()
             client.force_login(person)
-            answers.append(client.post(f"/audio/{code}/order/", {"formats": ["mp3"]}).status_code)
+            sent = {"mp3_file": upload.open("rb")} if upload else {}
+            answers.append(client.post(path, {"formats": ["mp3"], **sent}).status_code)
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=post, args=[one.code]) for one in files]
+    threads = [threading.Thread(target=post, args=[path]) for path in paths]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(answers) == [302, 422, 422, 422]
-    assert TranscodeJob.objects.count() == 1
+    return sorted(answers)
 
 
 def test_u23_of_many_files_as_many_are_ordered_as_there_is_room_for(signed_in, person, settings):

@@ -19,13 +19,18 @@ from django.core.files.uploadhandler import (
     FileUploadHandler,
     TemporaryFileUploadHandler,
 )
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.http import multipartparser
 from django.utils import timezone
 
 from audio_transcoder import covers, keys, names, tags
 from audio_transcoder.models import AudioFile, Deletion, Upload, source_name
-from audio_transcoder.quotas import require_room, require_room_for_results, wait_for_others_of
+from audio_transcoder.quotas import (
+    require_room,
+    require_room_for_results,
+    room_for_results,
+    wait_for_others_of,
+)
 from audio_transcoder.variants import AS_USUAL, Options
 from buckets import BucketUnavailable, bucket
 from images import Cannot
@@ -134,7 +139,7 @@ def accept(
         audio_file.etag = _etag_of(audio_file)
         if cover is not None:
             covers.store(audio_file, cover)
-        with transaction.atomic():
+        with room_for_results(owner):
             take_back(note)
             keep(audio_file, formats, options)
     except IntegrityError as error:
