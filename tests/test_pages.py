@@ -211,6 +211,7 @@ def _filled(system: System, music: Path) -> Site:
     person.wait_until_ready()
     wait_for(lambda: "dBTP" in person.get(files["Ready"]).text, "what is known of the sound", 120)
     wait_for(lambda: system.count("audio_transcoder_audiofile", "cover != ''"), "its cover")
+    wait_for(lambda: system.count("audio_transcoder_waveform"), "its waveform", 120)
     wait_for(lambda: _hold_still(system), "workers that hold no lock")
     for name in NAMES:
         path = music.with_name(f"{name}.mp3")
@@ -383,7 +384,7 @@ def open_menu(page: Page) -> None:
 def tick_files(page: Page) -> None:
     for box in page.locator("input[name=file]").all()[:2]:
         box.check()
-    expect(page.get_by_text("Selected: 2")).to_be_visible()
+    expect(page.locator(".bulk-count")).to_have_text("Selected: 2")
 
 
 def see_player(page: Page) -> None:
