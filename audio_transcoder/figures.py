@@ -9,6 +9,13 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+MINUS = "\N{MINUS SIGN}"
+
+
+def signed(number: float | str, decimal_pos: int | None = None) -> str:
+    """Return a number as the language has it, with a minus sign that is as wide as a plus."""
+    return number_format(number, decimal_pos=decimal_pos).replace("-", MINUS)
+
 
 def clock(duration_ms: int | None) -> str:
     """Return a duration as people read it, e.g. ``3:05`` or ``1:00:09``; unknown: empty."""

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from audio_transcoder.engines.base import Clip
+from audio_transcoder.figures import signed
 
 # What a clip may not be longer than, by the API: a millisecond less than a day.
 LATEST_MS = 86_399_999
@@ -24,7 +24,6 @@ _CODE = re.compile(
     r"(?:clip-(?P<start>\d+)-(?P<end>\d*))? ?(?:lufs(?P<lufs>-\d+(?:\.\d)?))?"
     r" ?(?:kbps-(?P<kbps>\d+))?"
 )
-MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def _words(variant: str) -> list[str]:
         else:
             words.append(_("from {start}").format(start=start))
     if found["lufs"]:
-        words.append(f"{number_format(found['lufs'])} LUFS".replace("-", MINUS))
+        words.append(f"{signed(found['lufs'])} LUFS")
     if found["kbps"]:
         words.append(f"{found['kbps']} kbit/s")
     return words

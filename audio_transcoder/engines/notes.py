@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
+
+from audio_transcoder.figures import signed
 
 _NUMBER = r"(-?\d+(?:\.\d+)?)"
 _COVER = "Artwork of the input was left out."
@@ -34,7 +35,6 @@ _SENTENCES = (
         _("It is too short or too soft to be measured, and left as loud as it is."),
     ),
 )
-_MINUS = "\N{MINUS SIGN}"
 
 
 def told(detail: str) -> str:
@@ -42,7 +42,7 @@ def told(detail: str) -> str:
     for pattern, sentence in _SENTENCES:
         detail = re.sub(
             pattern,
-            lambda found, sentence=sentence: str(sentence).format(*map(_figure, found.groups())),
+            lambda found, sentence=sentence: str(sentence).format(*map(signed, found.groups())),
             detail,
         )
     return " ".join(detail.split())
@@ -51,7 +51,3 @@ def told(detail: str) -> str:
 def has_lost_cover(detail: str) -> bool:
     """Return whether ``detail`` says that the sound's cover is not in the result."""
     return _COVER in detail
-
-
-def _figure(number: str) -> str:
-    return number_format(number).replace("-", _MINUS)

@@ -13,13 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from audio_transcoder.engines import notes
-from audio_transcoder.figures import channel_word, clock, kilohertz
+from audio_transcoder.figures import MINUS, channel_word, clock, kilohertz, signed
 from audio_transcoder.file_page.forecast import sound_ms
 from audio_transcoder.formats import SOURCES
 from audio_transcoder.models import AudioFile, Rendition
 from audio_transcoder.variants import position
 
-MINUS = "\N{MINUS SIGN}"
 LOSSLESS = ("flac", "alac", "wavpack", "ape", "tta", "truehd", "mlp", "shorten", "wmalossless")
 CODEC_NAMES = {
     "opus": "Opus",
@@ -158,7 +157,7 @@ def _decimal(number: float) -> str:
     # A sound that is silent has no level: it is minus infinity.
     if number in (float("inf"), float("-inf")):
         return f"{MINUS}∞" if number < 0 else "∞"
-    return number_format(round(number, 1), decimal_pos=1).replace("-", MINUS)
+    return signed(round(number, 1), decimal_pos=1)
 
 
 def _container(sound: AudioFile | Rendition) -> str:

@@ -9,7 +9,7 @@ from django import forms
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from audio_transcoder import variants
+from audio_transcoder.figures import MINUS
 from audio_transcoder.formats import FORMATS
 
 OTHER = "other"  # the choice of what is written into a field behind it
@@ -49,7 +49,7 @@ class NumberField(forms.CharField):
         self._shape = re.compile(shape)
 
     def clean(self, value: Any) -> float | None:
-        text = super().clean(value).replace(variants.MINUS, "-").replace(",", ".")
+        text = super().clean(value).replace(MINUS, "-").replace(",", ".")
         if not text:
             return None
         if not self._shape.fullmatch(text) or not self._least <= float(text) <= self._most:

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from audio_transcoder import variants
+from audio_transcoder import figures, variants
 from audio_transcoder.engines.base import Clip
 from audio_transcoder.file_page import facts, player
 from audio_transcoder.models import AudioFile, Rendition, TranscodeJob
@@ -91,7 +91,7 @@ def test_any_loudness_and_bit_rate_within_the_range_can_be_written(signed_in, au
     for loudness, words in (("-18,5", "18.5"), ("−31.0", "31"), ("-70", "70")):  # noqa: RUF001
         other = {"loudness": "other", "loudness_other": loudness}
         assert order(signed_in, audio_file, formats=["flac"], **other).status_code == 302
-        assert Rendition.objects.last().label == f"FLAC ({variants.MINUS}{words} LUFS)"
+        assert Rendition.objects.last().label == f"FLAC ({figures.MINUS}{words} LUFS)"
         assert "." not in Rendition.objects.last().html_id
     assert TranscodeJob.objects.last().order.target_lufs == -18.5
     rates = {f"bitrate_{name}": "other" for name in ("mp3", "mp4")}
@@ -110,7 +110,7 @@ def test_what_is_written_behind_another_choice_counts_for_nothing(signed_in, aud
 
 def test_a_loudness_is_written_as_the_language_has_it():
     with translation.override("pl"):
-        assert variants.label("MP3", "lufs-16.5") == f"MP3 ({variants.MINUS}16,5 LUFS)"
+        assert variants.label("MP3", "lufs-16.5") == f"MP3 ({figures.MINUS}16,5 LUFS)"
 
 
 def test_a_bit_rate_is_only_of_the_format_that_was_chosen(signed_in, audio_file):
