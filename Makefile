@@ -1,6 +1,6 @@
 # make run         sets everything up and runs web server, workers and steps: PORT=8000 DATA_DIR=var
 # make transcoder  the same for the transcoder alone: PORT=8000 DATA_DIR=var/transcoder
-# make test        sets everything up and runs every test; ARGS="-k name" for some of them
+# make test        sets everything up and runs every test; ARGS="-k name" for some of them, ARGS="-n 0" in one process
 # make test-s3     only the tests on a real S3 server, which it installs (Debian, Ubuntu), starts and ends
 # make bench       measures what we promise in numbers; ARGS="create-job list" for some of it
 # make check       style, formatting, migrations
@@ -36,8 +36,9 @@ transcoder: export DATA_DIR := $(or $(DATA_DIR),var/transcoder)
 transcoder: venv
 	@exec .venv/bin/python manage.py run
 
+# Half of the time a test waits for something. The tests of a file share what they started, so they stay together.
 test: venv packages chromium radosgw azurite old-clients
-	@exec .venv/bin/python -m pytest $(ARGS)
+	@exec .venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-s3: venv packages chromium radosgw
 	@exec .venv/bin/python -m pytest -m s3 $(ARGS)

@@ -101,5 +101,5 @@ def browser_type_launch_args(browser_type_launch_args: dict, playwright: Playwri
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say where the pictures are that a person should look at."""
-    if screenshots.kept:
-        terminalreporter.line(f"{len(screenshots.kept)} pictures of pages: {screenshots.FOLDER}")
+    if pictures := screenshots.kept():
+        terminalreporter.line(f"{len(pictures)} pictures of pages: {screenshots.FOLDER}")
