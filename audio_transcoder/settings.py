@@ -143,26 +143,23 @@ ROOT_URLCONF = "audio_transcoder.installation.urls" if TRANSCODER_ALONE else "au
 WSGI_APPLICATION = "audio_transcoder.wsgi.application"
 
 TEMPLATES = [
+_context_processors = [
+    "django.template.context_processors.request",
+    "django.contrib.auth.context_processors.auth",
+    "django.contrib.messages.context_processors.messages",
+    "django.template.context_processors.i18n",
+]
+if not TRANSCODER_ALONE:
+    _context_processors.append("transcode_messages.context_processors.message_context_processor")
+
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.auth.context_processors.auth",
-                "django.contrib.messages.context_processors.messages",
-                "django.template.context_processors.i18n",
-            ],
-        },
+        "OPTIONS": {"context_processors": _context_processors},
     },
 ]
-# Widgets are drawn by templates/django/ where it has them.
-FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
-if not TRANSCODER_ALONE:
-    TEMPLATES[0]["OPTIONS"]["context_processors"].append(
-        "transcode_messages.context_processors.message_context_processor"
-    )
+FORM_RENDERER = "audio_transcoder.installation.widgets.Renderer"
 
 # --- Database ---------------------------------------------------------------------------------
 

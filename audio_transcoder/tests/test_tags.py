@@ -156,7 +156,7 @@ def test_f17_what_was_typed_is_shown_as_text(signed_in, person):
     edit(signed_in, audio_file, title='"><img src=x onerror=alert(1)>')
     page = signed_in.get(f"/audio/{audio_file.code}/tags/").text
     assert "<img src=x" not in page
-    assert "&quot;&gt;&lt;img src=x" in page
+    assert "&#34;&gt;&lt;img src=x" in page
 
 
 def test_w1_tags_of_somebody_else_are_never_there(signed_in):
