@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.middleware.locale import LocaleMiddleware
+from django.template.loader import render_to_string
 from django.urls import resolve
 from django.utils import translation
 from django.utils.cache import has_vary_header, patch_cache_control
@@ -159,6 +160,23 @@ class LanguageMiddleware(LocaleMiddleware):
 def _language_asked_for(request: HttpRequest) -> str:
     asked = request.GET.get("language", "")
     return asked if asked in dict(settings.LANGUAGES) else ""
+
+
+class RefusedVerbsMiddleware:
+    """Gives people a page where only a form may be sent: Django's 405 is empty.
+
+    They come there by reloading the address of a form that was refused.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code == 405 and request.method == "GET" and not response.content:
+            response.content = render_to_string("405.html")
+            patch_cache_control(response, private=True, no_store=True)
+        return response
 
 
 class PollsMiddleware:

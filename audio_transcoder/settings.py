@@ -127,6 +127,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "audio_transcoder.middleware.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "audio_transcoder.middleware.RefusedVerbsMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -142,7 +143,6 @@ if not TRANSCODER_ALONE:
 ROOT_URLCONF = "audio_transcoder.installation.urls" if TRANSCODER_ALONE else "audio_transcoder.urls"
 WSGI_APPLICATION = "audio_transcoder.wsgi.application"
 
-TEMPLATES = [
 _context_processors = [
     "django.template.context_processors.request",
     "django.contrib.auth.context_processors.auth",
@@ -152,6 +152,7 @@ _context_processors = [
 if not TRANSCODER_ALONE:
     _context_processors.append("transcode_messages.context_processors.message_context_processor")
 
+TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],

@@ -29,13 +29,13 @@ from playwright.sync_api import (
 from audio_transcoder.tests import addresses
 from audio_transcoder.tests.addresses import NOBODYS, fill, routes
 from tests import axe, pictures, screenshots
+from tests.test_templates import ERRORS
 from tests.conftest import IMPATIENT
 from tests.system import Person, System, wait_for
 from tests.translations import LANGUAGES
 
 pytestmark = pytest.mark.browser
 
-ERRORS = ("400", "403", "403_csrf", "404", "413", "429", "500", "503")
 NAMES = ("Waiting", "Converting", "Failed", "Canceled")
 
 # What is in the URL table and no page, and why.
