@@ -52,6 +52,7 @@ class Format:
     mediaconvert: MediaConvertGroup = field(hash=False)  # the same, as MediaConvert has it
     about_kbps: int  # kbit/s of most music, for estimates of size
     is_lossless: bool = False
+    in_file_name: str = ""  # what tells its files from those of another format
     # Sample rate, depth and channels are the source's, not those of preset and group.
     keeps_source: bool = False
     holds_cover: bool = True  # whether its container takes a picture
@@ -117,7 +118,7 @@ FORMATS: dict[str, Format] = {
         Format("flac-exact", "FLAC 1:1", "flac", "audio/flac",
                _("Sample rate, depth and channels as in your file"),
                "1351620000001-300110", _file(_RAW, _FLAC_24), 850,
-               is_lossless=True, keeps_source=True),
+               is_lossless=True, in_file_name="1_1", keeps_source=True),
         Format("mp4", "MP4", "mp4", "audio/mp4", _("AAC 256 kbit/s, small and good for phones"),
                "1351620000001-100110", _file(_MP4, _AAC), 260,
                bitrates_kbps=(96, 128, 160, 192, 256, 320)),

@@ -69,10 +69,13 @@ def label(format_label: str, variant: str) -> str:
     return f"{format_label} ({', '.join(words)})" if words else format_label
 
 
-def in_file_name(variant: str) -> str:
-    """Return what tells it from others in the name of a file, e.g. ``(0.10-0.45 128k)``."""
+def in_file_name(variant: str, kind: str = "") -> str:
+    """Return what tells it from others in the name of a file, e.g. ``(0.10-0.45 128k)``.
+
+    ``kind`` comes first: what its format says there.
+    """
     found = _found(variant)
-    words = []
+    words = [kind] if kind else []
     if found["start"] is not None:
         end = position(int(found["end"])) if found["end"] else ""
         words.append(f"{position(int(found['start']))}-{end}".replace(":", "."))

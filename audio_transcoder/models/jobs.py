@@ -589,7 +589,7 @@ class Rendition(models.Model):
 
     def name_for(self, audio_file: AudioFile) -> str:
         """Return the name to download it by; ``audio_file`` is its file, which need not be read."""
-        words = variants.in_file_name(self.variant)
+        words = variants.in_file_name(self.variant, self.format.in_file_name)
         name = f"{audio_file.name} {words}" if words else audio_file.name
         return f"{names.of_file(name)}.{self.format.extension}"
 

@@ -40,6 +40,12 @@ def test_a_part_with_a_loudness_and_a_bit_rate_is_one_order(signed_in, audio_fil
     assert rendition.download_name == "Interview (0.10-0.45.5 -16 LUFS 128k).mp3"
 
 
+def test_two_formats_with_one_extension_are_downloaded_under_two_names(signed_in, audio_file):
+    order(signed_in, audio_file, formats=["flac", "flac-exact"])
+    names = {rendition.download_name for rendition in Rendition.objects.all()}
+    assert names == {"Interview.flac", "Interview (1_1).flac"}
+
+
 def test_the_same_variant_is_ordered_once_and_another_one_again(signed_in, audio_file):
     for values in (FORM, FORM, {}, {}, {**FORM, "clip_end": "0:46"}, {"bitrate_mp3": "64"}):
         assert order(signed_in, audio_file, **values).status_code == 302

@@ -212,7 +212,7 @@ def test_a_folder_has_a_name_that_every_system_takes(signed_in, person):
     take = done_file(person, "Take", ("flac", "flac-exact"))
     data = {"file": codes(take), "kinds": ["flac", "flac-exact"]}
     paths = list(unzip(signed_in.post(url("download"), data)))
-    assert paths == ["FLAC/Take.flac", "FLAC 1_1/Take.flac"]
+    assert paths == ["FLAC/Take.flac", "FLAC 1_1/Take (1_1).flac"]
 
 
 def test_the_page_offers_what_there_is_and_ticks_the_results(signed_in, person):
