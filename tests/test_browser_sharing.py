@@ -51,6 +51,8 @@ def test_a_link_plays_and_downloads_for_whoever_has_it_until_its_owner_ends_it(
     expect(visitor.get_by_role("heading", name="song", level=1)).to_be_visible()
     expect(visitor.get_by_text("AC/DC")).to_be_visible()
     assert visitor.locator(".shared-cover").evaluate("image => image.decode().then(() => true)")
+    versions = visitor.get_by_role("navigation", name="Version to hear")
+    expect(versions.locator("[aria-current]")).to_have_text("MP4")
     player = visitor.locator("audio")
     player.evaluate(
         """async audio => {
@@ -60,7 +62,6 @@ def test_a_link_plays_and_downloads_for_whoever_has_it_until_its_owner_ends_it(
             await new Promise(done => { audio.onseeked = done; audio.currentTime = 0.5; });
         }"""
     )
-    versions = visitor.get_by_role("navigation", name="Version to hear")
     versions.get_by_role("link", name="FLAC").click()
     expect(versions.locator("[aria-current]")).to_have_text("FLAC")
     second = player.evaluate(

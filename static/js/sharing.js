@@ -38,6 +38,10 @@ for (const audio of document.querySelectorAll("[data-versions]")) {
     }
   }
 
+  // Nothing is loaded before somebody plays; the browser then takes the first that it can play.
+  const first = [...audio.children].find((source) => audio.canPlayType(source.type));
+  if (first) mark(first.src);
+
   audio.addEventListener("loadedmetadata", () => {
     mark(audio.currentSrc);
     if (goOnAt) audio.currentTime = goOnAt;
