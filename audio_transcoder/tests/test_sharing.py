@@ -174,6 +174,7 @@ def test_a_listener_chooses_the_version_that_plays_without_scripts(audio_file):
         (played,) = re.findall(r'<source src="([^"]+)"', text)
         assert played.endswith(f"/listen/{query.removeprefix('?version=')}/")
         assert "&language=en#player-1" in text
+        assert f'href="{query}&language=pl" lang="pl"' in text
     nonsense = unescape(Client().get(f"{address}?version=%00").text)
     assert nonsense.count("<source ") == 3
 
