@@ -6,12 +6,17 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connections
 from django.utils import translation
 
 from tests import radosgw
+
+# How long an example takes is the machine's doing.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 def open_transactions() -> list[str]:

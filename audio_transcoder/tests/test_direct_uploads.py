@@ -982,9 +982,7 @@ FIELDS = ("size", "name", "formats", "fingerprint", "token")
 IN_QUERY = ("filename", "type", "key", *(f"metadata[{name}]" for name in FIELDS))
 
 
-@hypothesis_settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(filename=JSON, kind=JSON, metadata=JSON | st.fixed_dictionaries(dict.fromkeys(FIELDS, JSON)))
 def test_no_declaration_whatever_is_a_500(script, filename, kind, metadata):
     body = {"filename": filename, "type": kind, "metadata": metadata}
@@ -994,9 +992,7 @@ def test_no_declaration_whatever_is_a_500(script, filename, kind, metadata):
         assert answer.json()["reason"]
 
 
-@hypothesis_settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=st.dictionaries(st.sampled_from(IN_QUERY), st.text(max_size=30)))
 def test_no_query_whatever_is_a_500(script, query):
     text = urlencode(query, errors="surrogatepass")

@@ -232,9 +232,7 @@ def check_keys(bucket, store, keys):
     assert list(bucket.keys("")) == []
 
 
-@hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(keys=strategies.sets(_keys, min_size=1, max_size=4))
 @example(keys={"/" * 200, "line\r\nbreak.mp3", "nul\0.mp3"})
 @example(keys={LONGEST, "a" * 1024, "." * 1024, "x" * 200 + "..", "x" * 200 + "/.."})
