@@ -7,6 +7,7 @@ import itertools
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractUser
 from django.core.files.base import ContentFile
+from django.test import Client
 from django.utils import timezone
 
 from audio_transcoder.models import AudioFile, TranscodeJob
@@ -16,6 +17,13 @@ _numbers = itertools.count(1)
 
 def make_person(name: str = "") -> AbstractUser:
     return get_user_model().objects.create_user(name or f"person{next(_numbers)}")
+
+
+def client_of(person: AbstractUser) -> Client:
+    """A browser of its own in which ``person`` is signed in."""
+    client = Client()
+    client.force_login(person)
+    return client
 
 
 def make_file(owner: AbstractUser | None = None, **values: object) -> AudioFile:

@@ -6,6 +6,7 @@ import re
 import threading
 import uuid
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -31,6 +32,7 @@ from audio_transcoder.models.files import AudioFileQuerySet
 from audio_transcoder.tests.conftest import notice_for
 from audio_transcoder.tests.factories import make_file, make_job, make_person
 from sound.probe import probe
+from tests.at_once import at_once
 from transcode_messages.languages import chosen_by, language_of
 from transcode_messages.models import Message, Preferences
 
@@ -448,22 +450,14 @@ def test_an_account_of_many_files_goes_in_transactions_that_end_soon(ada, monkey
 @pytest.mark.django_db(transaction=True)
 def test_w15_two_operators_who_leave_at_once_leave_one(tmp_path):
     ids = [get_user_model().objects.create_superuser(name).pk for name in ("ada", "grace")]
-    outcomes, together = [], threading.Barrier(2)
 
-    def leave(number: int) -> None:
-        together.wait()
+    def leave(number: int) -> bool | str:
         try:
-            outcomes.append(removal.remove_person(number))
+            return removal.remove_person(number)
         except removal.LastOperator:
-            outcomes.append("last")
-        finally:
-            connections.close_all()
+            return "last"
 
-    leaving = [threading.Thread(target=leave, args=[number]) for number in ids]
-    for thread in leaving:
-        thread.start()
-    for thread in leaving:
-        thread.join()
+    outcomes = at_once(*(partial(leave, number) for number in ids))
     assert sorted(map(str, outcomes)) == ["True", "last"]
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-import threading
 import uuid
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -25,13 +25,14 @@ import images
 from audio_transcoder import covers, keys, litter, removal, steps, uploads
 from audio_transcoder.covers import cover_changes
 from audio_transcoder.models import AudioFile, Deletion
-from audio_transcoder.tests.factories import make_file, make_person
+from audio_transcoder.tests.factories import client_of, make_file, make_person
 from audio_transcoder.tests.test_arrivals import arrive
 from audio_transcoder.tests.test_views import upload
 from audio_transcoder.uploads import arrivals
 from buckets import BucketDenied, BucketUnavailable
 from images import Box, Picture, Size
 from tests import pictures
+from tests.at_once import at_once
 
 pytest_plugins = ["buckets.tests.s3_server", "buckets.tests.azure_server"]
 pytestmark = pytest.mark.django_db
@@ -153,19 +154,8 @@ def test_whoever_may_see_the_file_another_way_is_answered_too(with_cover):
 @pytest.mark.django_db(transaction=True)
 def test_two_who_ask_at_once_both_get_the_picture(with_cover):
     address = covers.url(with_cover, covers.square(96))
-    answers, together = [], threading.Barrier(2)
-
-    def ask() -> None:
-        client = Client()
-        client.force_login(with_cover.owner)
-        together.wait()
-        answers.append(client.get(address))
-
-    threads = [threading.Thread(target=ask) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    clients = [client_of(with_cover.owner) for _ in range(2)]
+    answers = at_once(*(partial(client.get, address) for client in clients))
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].content == answers[1].content
     assert len(names("variants/")) == 1

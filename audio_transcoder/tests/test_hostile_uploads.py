@@ -6,24 +6,24 @@ import errno
 import gzip
 import io
 import re
-import threading
 import uuid
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
-from django.db import OperationalError, connections, transaction
+from django.db import OperationalError, transaction
 from django.test import Client
 
 from audio_transcoder import uploads
 from audio_transcoder.models import AudioFile, Deletion, TranscodeJob
-from audio_transcoder.tests.factories import make_file, make_person
+from audio_transcoder.tests.factories import client_of, make_file, make_person
 from audio_transcoder.tests.test_views import UPLOAD, nothing_is_left, upload
 from buckets import BucketDenied
 from sound.tests.test_probe import png
 from tests import sounds
+from tests.at_once import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -300,35 +300,10 @@ def test_u16_w5_a_name_is_shown_as_text_on_every_page(client, mp3, name):
 # --- the same again ---------------------------------------------------------------------------
 
 
-def at_once(count: int, act) -> list:
-    """Call ``act(number)`` in so many threads that start together; return what they returned."""
-    ready, answers = threading.Barrier(count), []
-
-    def run(number: int) -> None:
-        try:
-            ready.wait()
-            answers.append(act(number))
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
-
-
-def client_of(person: AbstractUser) -> Client:
-    client = Client()
-    client.force_login(person)
-    return client
-
-
 @pytest.mark.django_db(transaction=True)
 def test_u18_d4_the_same_form_from_four_tabs_at_once_is_one_file(person, mp3):
     token, clients = uuid.uuid4(), [client_of(person) for _ in range(4)]
-    answers = at_once(4, lambda number: upload(clients[number], mp3, token=token))
+    answers = at_once(*(partial(upload, client, mp3, token=token) for client in clients))
     assert {answer.status_code for answer in answers} == {302}
     assert len({answer["Location"] for answer in answers}) == 1
     assert AudioFile.objects.count() == TranscodeJob.objects.count() == 1
@@ -342,7 +317,7 @@ def test_u23_ten_uploads_at_once_win_the_last_free_place_once(person, mp3, setti
     make_file(person)
     settings.QUOTA_FILES = 2
     clients = [client_of(person) for _ in range(10)]
-    answers = at_once(10, lambda number: upload(clients[number], mp3, headers=SCRIPT))
+    answers = at_once(*(partial(upload, client, mp3, headers=SCRIPT) for client in clients))
     assert sorted(answer.status_code for answer in answers) == [201] + [422] * 9
     assert AudioFile.objects.filter(owner=person).count() == 2
 
@@ -352,7 +327,7 @@ def test_w15_two_tabs_that_order_the_same_make_it_once(person):
     audio_file = make_file(person)
     clients = [client_of(person) for _ in range(4)]
     url = f"{audio_file.get_absolute_url()}order/"
-    answers = at_once(4, lambda number: clients[number].post(url, {"formats": ["wav"]}))
+    answers = at_once(*(partial(client.post, url, {"formats": ["wav"]}) for client in clients))
     assert {answer.status_code for answer in answers} == {302}
     assert TranscodeJob.objects.count() == 1
 
@@ -362,7 +337,7 @@ def test_w15_two_tabs_that_delete_the_same_are_both_answered_calmly(person):
     audio_file = make_file(person)
     clients = [client_of(person) for _ in range(4)]
     url = f"{audio_file.get_absolute_url()}delete/"
-    answers = at_once(4, lambda number: clients[number].post(url))
+    answers = at_once(*(partial(client.post, url) for client in clients))
     assert {answer.status_code for answer in answers} == {302}
     assert not AudioFile.objects.exists()
     assert Deletion.objects.count() == 1

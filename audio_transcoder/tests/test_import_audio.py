@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pty
@@ -9,15 +10,15 @@ import shutil
 import subprocess
 import sys
 import termios
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from django.conf import settings as site
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
-from django.db import connections
 from django.utils import timezone
 
 import buckets
@@ -28,6 +29,7 @@ from audio_transcoder.uploads import imports, intake
 from buckets import BucketUnavailable
 from buckets.tests.s3_server import make_bucket
 from tests import sounds
+from tests.at_once import at_once
 
 pytest_plugins = ["buckets.tests.s3_server", "buckets.tests.azure_server"]
 pytestmark = pytest.mark.django_db
@@ -330,17 +332,7 @@ def test_ctrl_c_leaves_nothing_half(alice, recordings, monkeypatch, settings, pl
 
 @pytest.mark.django_db(transaction=True)
 def test_d4_two_commands_at_once_make_one_file(alice, recordings):
-    def one() -> None:
-        try:
-            run(recordings / "song.mp3", "--owner", "alice")
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=one) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(*[partial(run, recordings / "song.mp3", "--owner", "alice")] * 3)
     assert AudioFile.objects.count() == 1
 
 
@@ -357,11 +349,15 @@ def test_on_a_terminal_there_is_a_bar_and_in_a_log_there_are_plain_lines(tmp_pat
     logged = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, 100))
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=slave)
-    os.close(slave)
-    shown = b""
-    while chunk := _read(master):
-        shown += chunk
+    with ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(_read, master)  # all the time: a terminal holds few bytes
+        try:
+            subprocess.run(
+                command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=slave
+            )
+        finally:
+            os.close(slave)
+        shown = reading.result()
     os.close(master)
 
     assert "2 taken. Nothing was changed." in logged.stdout
@@ -370,10 +366,11 @@ def test_on_a_terminal_there_is_a_bar_and_in_a_log_there_are_plain_lines(tmp_pat
 
 
 def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:  # the other end is closed
-        return b""
+    read = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while chunk := os.read(terminal, 65536):
+            read += chunk
+    return read
 
 
 # --- Buckets ------------------------------------------------------------------------------------

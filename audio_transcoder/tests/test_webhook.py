@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 import uuid
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import time_machine
-from django.db import OperationalError, connections
+from django.db import OperationalError
 from django.utils import timezone
 
 from audio_transcoder.models import Deletion, ReceivedNotice, TranscodeJob
 from audio_transcoder.tests.conftest import notice_for
 from audio_transcoder.tests.factories import make_job, store_results
 from buckets import BucketUnavailable
+from tests.at_once import at_once
 from transcode_messages.models import Message
 
 pytestmark = pytest.mark.django_db
@@ -124,21 +125,8 @@ def test_n17_the_same_message_twice_is_recorded_once(deliver, job):
 
 @pytest.mark.django_db(transaction=True)
 def test_n17_the_same_message_many_times_at_once_is_recorded_once(deliver, job, client):
-    answers = []
-
-    def post() -> None:
-        try:
-            answers.append(deliver(notice_for(job), message_id=str(uuid.UUID(int=1))).status_code)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=post) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(answers) == {200}
-    assert len(answers) == 8
+    post = partial(deliver, notice_for(job), message_id=str(uuid.UUID(int=1)))
+    assert [answer.status_code for answer in at_once(*[post] * 8)] == [200] * 8
     assert ReceivedNotice.objects.count() == 1
     assert Message.objects.count() == 1
 

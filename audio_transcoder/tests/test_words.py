@@ -23,7 +23,7 @@ from django.utils.translation import trans_real
 from audio_transcoder import dashboard
 from audio_transcoder.models import AudioFile, Rendition, Share, TranscodeJob
 from audio_transcoder.tests.addresses import NOBODYS, fill, routes
-from audio_transcoder.tests.factories import make_file, make_job, store_results
+from audio_transcoder.tests.factories import client_of, make_file, make_job, store_results
 from tests.translations import LANGUAGES
 from transcode_messages.models import Message
 
@@ -163,12 +163,6 @@ def ada(db):
     return person
 
 
-def sign_in(person) -> Client:
-    client = Client()
-    client.force_login(person)
-    return client
-
-
 def addresses(person) -> Iterator[str]:
     codes = AudioFile.objects.filter(owner=person).values_list("code", flat=True)
     for route in routes():
@@ -196,7 +190,7 @@ def test_what_can_not_be_translated_is_found():
 def test_every_word_of_every_page_can_be_translated(ada, brackets, method):
     """Forms that are sent empty show what they say when something is wrong."""
     found, pages = {}, 0
-    for client in (lambda: Client(), lambda: sign_in(ada)):
+    for client in (lambda: Client(), lambda: client_of(ada)):
         for address in list(addresses(ada)):
             answer = getattr(client(), method)(address)
             pages += answer.headers.get("Content-Type", "").startswith("text/html")
@@ -210,7 +204,7 @@ def test_every_word_of_every_page_can_be_translated(ada, brackets, method):
 def test_every_word_of_every_page_has_a_translation(ada, monkeypatch, language):
     """Those that Django and allauth say too."""
     missing = without_translation(monkeypatch)
-    for client in (Client(), sign_in(ada)):
+    for client in (Client(), client_of(ada)):
         for address in addresses(ada):
             answer = client.get(address, headers={"Accept-Language": language})
             if answer.headers.get("Content-Type", "").startswith("text/html"):
@@ -259,7 +253,7 @@ def test_every_word_of_an_error_page_can_be_translated(brackets, name):
 
 def test_every_word_of_the_administration_can_be_translated(ada, brackets):
     found = {}
-    client = sign_in(ada)
+    client = client_of(ada)
     for address in of_operators():
         for words in unsaid_by(client.get(address), LABELS):
             found.setdefault(words, address)

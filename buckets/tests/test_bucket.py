@@ -1,8 +1,8 @@
 """What every kind of bucket promises, tried on each kind."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, example, given, strategies
@@ -11,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 import buckets
 from buckets import BucketMissing, KeyRefused, ObjectExists, ObjectMissing
 from buckets.tests.s3_server import make_bucket
+from tests.at_once import at_once
 
 pytest_plugins = ["buckets.tests.s3_server", "buckets.tests.azure_server"]
 
@@ -91,22 +92,19 @@ def test_s7_an_object_is_never_written_over(bucket, store):
 
 
 def test_s7_of_many_who_put_the_same_key_at_once_one_wins(bucket, tmp_path):
-    start = threading.Barrier(6)
+    paths = [tmp_path / str(number) for number in range(6)]
+    for path in paths:
+        path.write_text(path.name)
 
-    def put(number):
-        path = tmp_path / str(number)
-        path.write_bytes(b"%d" % number)
-        start.wait()
+    def put(path):
         try:
             bucket.put("song.wav", path, content_type="audio/wav")
         except ObjectExists:
             return None
-        return b"%d" % number
+        return path.read_bytes()
 
-    with ThreadPoolExecutor(6) as pool:
-        won = [number for number in pool.map(put, range(6)) if number is not None]
-
-    assert won == [read(bucket, "song.wav")]
+    won = at_once(*(partial(put, path) for path in paths))
+    assert [content for content in won if content] == [read(bucket, "song.wav")]
 
 
 def test_fetch_writes_over_no_local_file(bucket, store, tmp_path):

@@ -4,8 +4,8 @@ import errno
 import os
 import resource
 import socket
-import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from buckets import (
     ObjectMissing,
     folder,
 )
+from tests.at_once import at_once
 
 
 @pytest.fixture
@@ -265,26 +266,15 @@ def test_deleting_leaves_no_empty_folders(bucket, source, tmp_path):
 
 
 def test_puts_and_deletes_next_to_each_other_do_not_disturb(bucket, tmp_path):
-    faults = []
-
     def work(number):
         path = tmp_path / f"mine-{number}"
         path.write_bytes(b"%d" % number)
-        try:
-            for _ in range(60):
-                put(bucket, f"a/b/{number}.mp3", path)
-                bucket.delete(f"a/b/{number}.mp3")
+        for _ in range(60):
             put(bucket, f"a/b/{number}.mp3", path)
-        except Exception as fault:
-            faults.append(fault)
+            bucket.delete(f"a/b/{number}.mp3")
+        put(bucket, f"a/b/{number}.mp3", path)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert faults == []
+    at_once(*(partial(work, number) for number in range(4)))
     assert sorted(bucket.keys("")) == [f"a/b/{number}.mp3" for number in range(4)]
 
 

@@ -10,6 +10,7 @@ import threading
 import urllib.parse
 import uuid
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import requests
@@ -28,6 +29,7 @@ from buckets import (
     UploadMissing,
 )
 from buckets.cors import cors_rules
+from tests.at_once import at_once
 from tests.faulty_proxy import lose_answer, slow_down
 
 pytest_plugins = ["buckets.tests.s3_server"]
@@ -217,7 +219,6 @@ def test_u26_a_newer_writer_of_a_part_takes_it_over(folder):
 
 def test_u26_two_writers_of_one_part_at_once_leave_the_bytes_of_one(folder):
     upload_id = begin(folder, size=MIB, part=PART)
-    outcomes = []
     together = threading.Barrier(2)
 
     def write(byte):
@@ -227,16 +228,11 @@ def test_u26_two_writers_of_one_part_at_once_leave_the_bytes_of_one(folder):
                 yield byte * (MIB // 64)
 
         try:
-            outcomes.append(folder.write(KEY, upload_id, 1, chunks()))
+            return folder.write(KEY, upload_id, 1, chunks())
         except PartTaken:
-            outcomes.append(None)
+            return None
 
-    threads = [threading.Thread(target=write, args=[byte]) for byte in (b"a", b"b")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert len(outcomes) == 2
+    outcomes = at_once(partial(write, b"a"), partial(write, b"b"))
     listed = folder.listed(KEY, upload_id)
     if listed:
         folder.complete(KEY, upload_id, listed)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-import threading
 import uuid
+from functools import partial
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
+from tests.at_once import at_once
 from transcode_messages.models import Message
 
 
@@ -43,21 +44,7 @@ def test_a_message_goes_when_the_transaction_that_wrote_it_fails(ana, tell):
 
 @pytest.mark.django_db(transaction=True)
 def test_eight_tellers_at_once_leave_one_message(ana, tell):
-    told = []
-    start = threading.Barrier(8)
-
-    def teller():
-        start.wait()
-        told.append(tell(ana, event="job:1:Complete"))
-        connection.close()
-
-    threads = [threading.Thread(target=teller) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert len(told) == 8
+    told = at_once(*[partial(tell, ana, event="job:1:Complete")] * 8)
     assert len([message for message in told if message]) == 1
     assert Message.objects.count() == 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -10,9 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
+from tests.at_once import at_once
 from transcode_messages import bell, outbox
 from transcode_messages.models import Email, Kind, Message, Preferences, next_daily
 from transcode_messages.tests.smtp import smtp_server
@@ -185,7 +185,7 @@ def test_six_steps_at_once_send_each_email_once(with_address, ben, tell, server)
     for user in (with_address, ben):
         tell(user, **FAILED)
     tell(with_address)
-    send_six_times_at_once()
+    at_once(*[outbox.send_due] * 6)
 
     assert len(server.mails) == 3
     assert len({sent["Message-ID"] for sent in server.mails}) == 3
@@ -493,21 +493,6 @@ def test_six_steps_at_once_write_one_daily_email(with_address, tell, server):
     preferences = choose(with_address, email_daily=True)
     tell(with_address)
     daily_is_due(preferences)
-    send_six_times_at_once()
+    at_once(*[outbox.send_due] * 6)
 
     assert len(server.mails) == 1
-
-
-def send_six_times_at_once() -> None:
-    start = threading.Barrier(6)
-
-    def send() -> None:
-        start.wait()
-        outbox.send_due()
-        connection.close()
-
-    threads = [threading.Thread(target=send) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()

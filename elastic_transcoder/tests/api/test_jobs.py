@@ -1,4 +1,3 @@
-import threading
 import time
 
 import pytest
@@ -20,6 +19,7 @@ from elastic_transcoder.tests.api.conftest import (
 from elastic_transcoder.tests.api.plans import plan_of, reads_of
 from elastic_transcoder.tests.api.shapes import assert_answer
 from elastic_transcoder.tests.api.test_custom_presets import PRESET
+from tests.at_once import at_once
 
 TWO_OUTPUTS = [
     {"Key": "interview.mp3", "PresetId": MP3_192K},
@@ -760,21 +760,15 @@ def test_d4_of_ten_cancels_at_once_exactly_one_succeeds(endpoint):
     client = client_for(endpoint)
     pipeline_id = client.create_pipeline(**PIPELINE)["Pipeline"]["Id"]
     job_id = client.create_job(**order(pipeline_id))["Job"]["Id"]
-    outcomes = []
 
     def cancel():
         try:
             client.cancel_job(Id=job_id)
-            outcomes.append("canceled")
         except client.exceptions.ResourceInUseException:
-            outcomes.append("in use")
+            return "in use"
+        return "canceled"
 
-    threads = [threading.Thread(target=cancel) for _ in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(outcomes) == ["canceled", *["in use"] * 9]
+    assert sorted(at_once(*[cancel] * 10)) == ["canceled", *["in use"] * 9]
 
 
 def test_d3_a_locked_database_is_a_503_and_leaves_no_half_job(endpoint, monkeypatch):

@@ -1,17 +1,16 @@
 """TRANSCODER_RATE_LIMITS: how often a key may call."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 import time_machine
-from django.db import connection
 
 from elastic_transcoder import keys
 from elastic_transcoder.api import rates
 from elastic_transcoder.models import CallRate, Pipeline
 from elastic_transcoder.tests.api.conftest import PIPELINE, signed_call
+from tests.at_once import at_once
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -129,16 +128,7 @@ def test_calls_at_the_same_moment_share_no_place(api_alone, clock, settings, has
     if has_called_before:
         assert signed_call("GET", "/presets/1351620000001-300110").status_code == 200
         clock.shift(3600)
-    together = threading.Barrier(8)
-
-    def call_thrice(_):
-        try:
-            together.wait()
-            return statuses(signed_call, 3, path="/presets/1351620000001-300110")
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(8) as threads:
-        answers = [status for three in threads.map(call_thrice, range(8)) for status in three]
+    call_thrice = partial(statuses, signed_call, 3, path="/presets/1351620000001-300110")
+    answers = [status for three in at_once(*[call_thrice] * 8) for status in three]
     assert sorted(answers) == [200] * 7 + [429] * 17
     assert CallRate.objects.count() == 1
