@@ -21,6 +21,7 @@ from audio_transcoder import dashboard, removal
 from audio_transcoder.figures import money
 from audio_transcoder.models import (
     AudioFile,
+    DeletedFile,
     DeletedJob,
     Deletion,
     IntakeObject,
@@ -175,6 +176,16 @@ class DeletionAdmin(RowsWrittenByUs):
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
+
+
+@admin.register(DeletedFile)
+class DeletedFileAdmin(RowsWrittenByUs):
+    """What is deleted here counts no more: its owner may upload another file at once."""
+
+    list_display = ["uploaded_at", "owner"]
+    list_select_related = ["owner"]
+    search_fields = ["owner__username"]
+    show_full_result_count = False
 
 
 @admin.register(Upload)

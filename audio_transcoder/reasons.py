@@ -13,7 +13,10 @@ from django.utils.translation import gettext_lazy as _
 SENTENCES: dict[str, str | Promise] = {
     "empty": _("The file is empty. Please choose another file."),
     "too_large": _("The file is larger than {limit}. Please choose a smaller file."),
-    "quota": _("Your space or today's number of uploads is used up. Delete something or wait."),
+    "quota": _(
+        "Your space or today's number of uploads is used up."
+        " Delete something to get space, or wait."
+    ),
     "result_quota": _(
         "Your results take up all the space they may have. Delete files that you no longer need."
     ),

@@ -18,6 +18,7 @@ from audio_transcoder.engines.base import TranscoderError, TranscoderRejected, T
 from audio_transcoder.health import has_its_workers
 from audio_transcoder.models import (
     AudioFile,
+    DeletedFile,
     DeletedJob,
     IntakeObject,
     ReceivedNotice,
@@ -224,6 +225,7 @@ def sweep() -> datetime | None:
     now = timezone.now()
     if now >= _next_sweep:
         a_week_ago = now - ReceivedNotice.KEPT_FOR
+        DeletedFile.objects.sweep()
         ReceivedNotice.objects.filter(received_at__lt=a_week_ago).delete()
         DeletedJob.objects.filter(deletion=None, created_at__lt=a_week_ago).delete()
         too_old = now - IntakeObject.KEPT_FOR

@@ -2,7 +2,7 @@
 
 from audio_transcoder.models.accounts import StorageAccount
 from audio_transcoder.models.arrivals import IntakeObject, Upload
-from audio_transcoder.models.deletions import DeletedJob, Deletion
+from audio_transcoder.models.deletions import DeletedFile, DeletedJob, Deletion
 from audio_transcoder.models.files import AudioFile, TooManyResults, Waveform, source_name
 from audio_transcoder.models.jobs import Rendition, TranscodeJob
 from audio_transcoder.models.notices import ReceivedNotice
@@ -10,6 +10,7 @@ from audio_transcoder.models.shares import Share, TooManyShares
 
 __all__ = [
     "AudioFile",
+    "DeletedFile",
     "DeletedJob",
     "Deletion",
     "IntakeObject",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
@@ -14,6 +15,7 @@ import steps
 from audio_transcoder import order_ids
 
 if TYPE_CHECKING:
+    from audio_transcoder.models.files import AudioFile
     from audio_transcoder.models.jobs import TranscodeJob
 
 
@@ -28,6 +30,21 @@ class DeletionQuerySet(models.QuerySet["Deletion"]):
         if due is None:
             steps.nudge("delete")
         return note
+
+
+class DeletedFileQuerySet(models.QuerySet["DeletedFile"]):
+    def note(self, files: Iterable[AudioFile]) -> None:
+        """Write down those of the files that are about to go that were uploaded this day."""
+        since = timezone.now() - DeletedFile.COUNTS_FOR
+        self.bulk_create(
+            DeletedFile(owner_id=file.owner_id, uploaded_at=file.created_at)
+            for file in files
+            if file.created_at > since
+        )
+
+    def sweep(self) -> None:
+        """Forget those that count no more."""
+        self.filter(uploaded_at__lte=timezone.now() - DeletedFile.COUNTS_FOR).delete()
 
 
 class Deletion(models.Model):
@@ -47,6 +64,20 @@ class Deletion(models.Model):
 
     def __str__(self) -> str:
         return ", ".join(self.prefixes)
+
+
+class DeletedFile(models.Model):
+    """A file that its owner has deleted and that still counts for the limits of uploads."""
+
+    COUNTS_FOR = timedelta(days=1)
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    uploaded_at = models.DateTimeField(db_index=True)  # swept by age
+
+    objects = DeletedFileQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.uploaded_at:%Y-%m-%d %H:%M}"
 
 
 class DeletedJob(models.Model):

@@ -19,7 +19,7 @@ import steps
 from audio_transcoder import keys, names
 from audio_transcoder.engines.base import SoundReport, Source
 from audio_transcoder.formats import FORMATS, source_extension, source_media_type
-from audio_transcoder.models.deletions import DeletedJob, Deletion
+from audio_transcoder.models.deletions import DeletedFile, DeletedJob, Deletion
 from audio_transcoder.models.jobs import Rendition, TranscodeJob
 from audio_transcoder.variants import AS_USUAL, Options
 from transcode_messages.models import Message
@@ -70,9 +70,11 @@ class AudioFileQuerySet(models.QuerySet["AudioFile"]):
         )
 
     @transaction.atomic
-    def remove(self) -> int:
+    def remove(self, *, by_owner: bool = False) -> int:
         """Delete these files with all that belongs to them; return how many there were.
 
+        ``by_owner``: they go on counting for the limits of uploads; otherwise one might upload
+        without end. What others delete may be uploaded anew.
         Their jobs end here at once. The objects, and whatever engines still do, are left to
         the step ``delete``, which knows of them by a row that outlives the files.
         """
@@ -86,6 +88,8 @@ class AudioFileQuerySet(models.QuerySet["AudioFile"]):
         DeletedJob.objects.bulk_create(
             DeletedJob.of(job, deletions[job.audio_file_id]) for job in jobs
         )
+        if by_owner:
+            DeletedFile.objects.note(files)
         Message.objects.forget([file.code for file in files])
         Rendition.objects.filter(audio_file__in=files).delete()
         TranscodeJob.objects.filter(pk__in=[job.pk for job in jobs]).delete()

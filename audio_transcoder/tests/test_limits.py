@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
-from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from audio_transcoder.models import AudioFile, TranscodeJob
+from audio_transcoder import steps
+from audio_transcoder.models import AudioFile, DeletedFile, TranscodeJob
 from audio_transcoder.quotas import (
     OverQuota,
     Quota,
@@ -19,9 +19,10 @@ from audio_transcoder.quotas import (
     require_room,
     require_room_for_results,
 )
-from audio_transcoder.tests.factories import make_file, make_job, make_person
+from audio_transcoder.tests.factories import client_of, make_file, make_job, make_person
 from audio_transcoder.uploads import limits
 from audio_transcoder.variants import Options
+from tests.at_once import at_once
 
 pytestmark = pytest.mark.django_db
 SCRIPT = {"X-Requested-With": "XMLHttpRequest"}
@@ -49,6 +50,28 @@ def test_u23_files_take_space_for_good_and_the_day_for_a_day(person, settings):
     require_room(person, 50)
     with pytest.raises(OverQuota, match="quota"):
         require_room(person, 51)
+
+
+def test_u23_deleting_a_file_gives_back_its_space_and_not_its_place_of_the_day(
+    signed_in, person, settings, monkeypatch
+):
+    settings.QUOTA_BYTES, settings.QUOTA_FILES, settings.QUOTA_FILES_PER_DAY = 100, 5, 5
+    _kept, one, another, older, lost = (make_file(person, size_bytes=10) for _ in range(5))
+    long_ago = timezone.now() - timedelta(hours=25)
+    AudioFile.objects.filter(pk=older.pk).update(created_at=long_ago)
+    AudioFile.objects.filter(pk=make_file(make_person()).pk).remove(by_owner=True)
+
+    signed_in.post(f"/audio/{one.code}/delete/")
+    signed_in.post("/audio/several/delete/", {"file": [str(another.code), str(older.code)]})
+    AudioFile.objects.filter(pk=lost.pk).remove()  # by the site, or an operator
+    assert left_of(person) == {"bytes": 90, "files": 4, "files_today": 2}
+
+    note = DeletedFile.objects.filter(owner=person).first()
+    DeletedFile.objects.filter(pk=note.pk).update(uploaded_at=long_ago)
+    assert left_of(person)["files_today"] == 3
+    monkeypatch.setattr(steps, "_next_sweep", timezone.now())
+    steps.sweep()
+    assert DeletedFile.objects.filter(owner=person).count() == 1
 
 
 def test_u23_a_quota_that_was_lowered_leaves_no_room_and_not_less(person, settings):
@@ -133,36 +156,25 @@ def test_u23_orders_that_come_at_once_see_each_other(settings):
     settings.QUOTA_RESULT_BYTES = 20_000  # a second of MP3 is 24,000
     person = make_person()
     codes = [make_file(person).code for _ in range(4)]
-    assert at_once(person, [f"/audio/{code}/order/" for code in codes]) == [302, 422, 422, 422]
+    assert ask_at_once(person, [f"/audio/{code}/order/" for code in codes]) == [302, 422, 422, 422]
     assert TranscodeJob.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_u23_uploads_that_come_at_once_see_what_is_ordered_for_each(settings, mp3):
     settings.QUOTA_RESULT_BYTES = 20_000
-    assert at_once(make_person(), ["/audio/upload/"] * 3, mp3) == [302, 422, 422]
+    assert ask_at_once(make_person(), ["/audio/upload/"] * 3, mp3) == [302, 422, 422]
     assert TranscodeJob.objects.count() == 1
 
 
-def at_once(person, paths: list[str], upload: Path | None = None) -> list[int]:
+def ask_at_once(person, paths: list[str], upload: Path | None = None) -> list[int]:
     """Ask for an MP3 at all these addresses at the same moment; return the answers' statuses."""
-    answers = []
 
-    def post(path: str) -> None:
-        try:
-            client = Client()
-            client.force_login(person)
-            sent = {"mp3_file": upload.open("rb")} if upload else {}
-            answers.append(client.post(path, {"formats": ["mp3"], **sent}).status_code)
-        finally:
-            connections.close_all()
+    def post(client: Client, path: str) -> int:
+        sent = {"mp3_file": upload.open("rb")} if upload else {}
+        return client.post(path, {"formats": ["mp3"], **sent}).status_code
 
-    threads = [threading.Thread(target=post, args=[path]) for path in paths]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sorted(answers)
+    return sorted(at_once(*(partial(post, client_of(person), path) for path in paths)))
 
 
 def test_u23_of_many_files_as_many_are_ordered_as_there_is_room_for(signed_in, person, settings):

@@ -24,7 +24,7 @@ from django.http import multipartparser
 from django.utils import timezone
 
 from audio_transcoder import covers, keys, names, tags
-from audio_transcoder.models import AudioFile, Deletion, Upload, source_name
+from audio_transcoder.models import AudioFile, DeletedFile, Deletion, Upload, source_name
 from audio_transcoder.quotas import (
     require_room,
     require_room_for_results,
@@ -111,24 +111,9 @@ def accept(
     BucketError when the store does not take it, and PermissionDenied when the account went
     meanwhile.
     """
-    file_name = names.clean(upload.name) or "untitled"
-    audio_file = AudioFile(
-        owner=owner,
-        name=names.typed(name) or names.without_extension(file_name),
-        file_name=file_name,
-        upload_token=token,
-        size_bytes=upload.size,
-        sha256=upload.sha256,
-        container=sound.container,
-        codec=sound.codec,
-        channels=sound.channels,
-        sample_rate_hz=sound.sample_rate_hz,
-        duration_ms=sound.duration_ms,
-    )
     require_room(owner, upload.size)
     require_room_for_results(owner)
-    for field, value in tags.of(sound).items():
-        setattr(audio_file, field, value)
+    audio_file = _row_of(owner, upload, sound, name=name, token=token)
     cover = None
     with contextlib.suppress(Cannot):  # the engine hands out the picture too, later
         cover = covers.found(sound.picture)
@@ -157,6 +142,32 @@ def accept(
     return audio_file
 
 
+def _row_of(
+    owner: AbstractBaseUser,
+    upload: TemporaryUploadedFile,
+    sound: Sound,
+    *,
+    name: str,
+    token: uuid.UUID,
+) -> AudioFile:
+    """Return the row, not saved, with what is known before anything is stored."""
+    file_name = names.clean(upload.name) or "untitled"
+    return AudioFile(
+        owner=owner,
+        name=names.typed(name) or names.without_extension(file_name),
+        file_name=file_name,
+        upload_token=token,
+        size_bytes=upload.size,
+        sha256=upload.sha256,
+        container=sound.container,
+        codec=sound.codec,
+        channels=sound.channels,
+        sample_rate_hz=sound.sample_rate_hz,
+        duration_ms=sound.duration_ms,
+        **tags.of(sound),
+    )
+
+
 def keep(audio_file: AudioFile, formats: Iterable[str], options: Options = AS_USUAL) -> None:
     """Write the rows of a file whose object is stored, inside the caller's transaction.
 
@@ -177,12 +188,15 @@ def _etag_of(audio_file: AudioFile) -> str:
 
 def is_flood(owner: AbstractBaseUser) -> bool:
     """Return whether ``owner`` has uploaded so much within the last minute that it is enough."""
-    a_minute_ago = timezone.now() - timedelta(minutes=1)
+    since = timezone.now() - timedelta(minutes=1)
     limit = settings.UPLOADS_PER_MINUTE
-    recent = AudioFile.objects.filter(owner=owner, created_at__gt=a_minute_ago)
-    # Those that are on their way; one that has arrived is a file.
-    coming = Upload.objects.filter(owner=owner, created_at__gt=a_minute_ago, audio_file=None)
-    return bool(limit) and recent.count() + coming.count() >= limit
+    files = AudioFile.objects.filter(owner=owner, created_at__gt=since).order_by().values("pk")
+    gone = DeletedFile.objects.filter(owner=owner, uploaded_at__gt=since).values("pk")
+    # Those that are on their way or were given up; one that has arrived is a file.
+    coming = Upload.objects.filter(owner=owner, created_at__gt=since, finished_at=None)
+    # In one statement: a file that is deleted meanwhile counts once.
+    all_of_them = files.union(gone, coming.order_by().values("pk"), all=True)
+    return bool(limit) and all_of_them.count() >= limit
 
 
 def note_of(code: uuid.UUID) -> Deletion:

@@ -186,7 +186,7 @@ def cancel(request: HttpRequest, code: UUID) -> HttpResponse:
 def delete(request: HttpRequest, code: UUID) -> HttpResponse:
     """GET asks whether it is meant, POST deletes; deleting twice is fine."""
     if request.method == "POST":
-        is_deleted = request.user.audio_files.filter(code=code).remove()
+        is_deleted = request.user.audio_files.filter(code=code).remove(by_owner=True)
         before = Deletion.objects.filter(about=code, owner_id=request.user.pk)
         if not is_deleted and not before.exists():
             raise Http404

@@ -132,7 +132,7 @@ def delete(request: HttpRequest, chosen: Selection, files: AudioFileQuerySet) ->
         results = Rendition.objects.filter(audio_file__in=files.values("pk"))
         made = results.aggregate(size=Sum("size_bytes"))["size"] or 0
         return _page(request, "several_delete", chosen, files, result_bytes=made)
-    outcome = work_off(files, lambda some: some.remove())
+    outcome = work_off(files, lambda some: some.remove(by_owner=True))
     sentence = ngettext(
         "{number} file is deleted.", "{number} files are deleted.", outcome[0]
     ).format(number=outcome[0])
