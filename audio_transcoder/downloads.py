@@ -56,7 +56,6 @@ def serve(
     info = stored_in.stat(key)
     if info is None:
         raise Http404("There is no such object.")
-    disposition = content_disposition_header(not inline, filename)
     link = stored_in.link(
         key,
         filename=filename,
@@ -64,24 +63,30 @@ def serve(
         inline=inline,
         lives_s=_life_s(duration_ms, ends_at),
     )
-    local_path = stored_in.local_path(key) if settings.ACCEL_REDIRECT_PREFIX else None
-    if link is not None and request.method == "HEAD":  # the link is signed for GET alone
+    if link is None:
+        response = _sent_from_here(request, stored_in, key, info)
+    elif request.method == "HEAD":  # the link is signed for GET alone
         response = HttpResponse(headers={"Content-Length": str(info.size_bytes)})
-    elif link is not None:
-        response = HttpResponse(status=302, headers={"Location": link})
-    elif local_path is not None:
-        # nginx reads a URL here: the percent signs of file names are quoted once more.
-        place = settings.ACCEL_REDIRECT_PREFIX + quote(local_path)
-        response = HttpResponse(headers={"X-Accel-Redirect": place})
     else:
-        response = _stream(request, stored_in, key, info)
+        response = HttpResponse(status=302, headers={"Location": link})
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["X-Content-Type-Options"] = "nosniff"
     if response.status_code in (200, 206):
         response.headers["Content-Type"] = content_type
-        if disposition:
+        if disposition := content_disposition_header(not inline, filename):
             response.headers["Content-Disposition"] = disposition
     return response
+
+
+def _sent_from_here(
+    request: HttpRequest, stored_in: Bucket, key: str, info: ObjectInfo
+) -> HttpResponseBase:
+    path = stored_in.local_path(key) if settings.ACCEL_REDIRECT_PREFIX else None
+    if path is None:
+        return _stream(request, stored_in, key, info)
+    # nginx reads a URL here: the percent signs of file names are quoted once more.
+    place = settings.ACCEL_REDIRECT_PREFIX + quote(path)
+    return HttpResponse(headers={"X-Accel-Redirect": place})
 
 
 def _life_s(duration_ms: int | None, ends_at: datetime | None) -> int:

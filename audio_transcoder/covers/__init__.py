@@ -50,18 +50,24 @@ def url(audio_file: AudioFile, size: Size) -> str:
 
     Reads no more than the row.
     """
-    if not audio_file.cover:
-        return static(_PLACEHOLDER)
-    return reverse("audio:cover", args=[audio_file.code, token(audio_file, size)])
+    return _address(audio_file.code, audio_file.cover, size)
 
 
 # For messages: the cover of the file that one is about.
-key_of_a_message = Subquery(AudioFile.objects.filter(code=OuterRef("about")).values("cover")[:1])
+key_of_a_message = Subquery(
+    AudioFile.objects.filter(code=OuterRef("about")).order_by().values("cover")[:1]
+)
 
 
 def beside_a_message(code: uuid.UUID, key: str) -> str:
     """Return the address of a small cover, or the placeholder's; 48 pixels wide where it stands."""
-    return url(AudioFile(code=code, cover=key), square(96))
+    return _address(code, key, square(96))
+
+
+def _address(code: uuid.UUID, cover: str, size: Size) -> str:
+    if not cover:
+        return static(_PLACEHOLDER)
+    return reverse("audio:cover", args=[code, images.token(cover, size)])
 
 
 def token(audio_file: AudioFile, size: Size) -> str:

@@ -12,6 +12,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,7 @@ from elastic_transcoder.worker.intake import Input
 from elastic_transcoder.worker.loudness import Listener, NotMeasured
 from elastic_transcoder.worker.publishing import Publisher
 from sound.examination import Examiner
+from sound.measure import Measured
 
 logger = logging.getLogger(__name__)
 
@@ -276,27 +278,36 @@ class Attempt:
         if further:
             self._analysis.was_converted(outcome)
         self._judge(outcome)
-        failed = []
         with proof.Provers(examiners) as provers:
-            proofs = []
-            for number, one in enumerate(planned):
-                source = proof.source(outcome, number, one.recipe, sounds)
-                proofs.append(provers.start(one.recipe, source))
-            for number, (one, proven) in enumerate(zip(planned, proofs, strict=True), start=1):
-                try:
-                    facts = proven.result()
-                except proof.NothingWanted:
-                    if outcome.ended != "done" and self._has_all_parts(one.recipe):
-                        # Decoding broke off before the clip; it is the run that failed.
-                        failed.append((one, failures.OF_RUN[outcome.ended]))
-                    else:
-                        self._in_hand.fail(one.output, failures.CLIP_AFTER_END)
-                except proof.NotProven as error:
-                    by_run = failures.OF_RUN.get(outcome.ended)
-                    failed.append((one, by_run or failures.bad_result(str(error))))
+            proofs = [
+                provers.start(one.recipe, proof.source(outcome, number, one.recipe, sounds))
+                for number, one in enumerate(planned)
+            ]
+            return self._publish_proven(planned, proofs, outcome)
+
+    def _publish_proven(
+        self,
+        planned: Sequence[_Planned],
+        proofs: Sequence[Future[Measured]],
+        outcome: conversion.Outcome,
+    ) -> list[tuple[_Planned, Failure]]:
+        """Publish as the proofs come; return what is not proven, each with its reason."""
+        failed = []
+        for number, (one, proven) in enumerate(zip(planned, proofs, strict=True), start=1):
+            try:
+                facts = proven.result()
+            except proof.NothingWanted:
+                if outcome.ended != "done" and self._has_all_parts(one.recipe):
+                    # Decoding broke off before the clip; it is the run that failed.
+                    failed.append((one, failures.OF_RUN[outcome.ended]))
                 else:
-                    self._publish(one, facts)
-                self._in_hand.tell(CONVERTED + (99 - CONVERTED) * number / len(planned))
+                    self._in_hand.fail(one.output, failures.CLIP_AFTER_END)
+            except proof.NotProven as error:
+                by_run = failures.OF_RUN.get(outcome.ended)
+                failed.append((one, by_run or failures.bad_result(str(error))))
+            else:
+                self._publish(one, facts)
+            self._in_hand.tell(CONVERTED + (99 - CONVERTED) * number / len(planned))
         return failed
 
     def _hear(self, argv: list[str]) -> conversion.Outcome:
@@ -342,7 +353,7 @@ class Attempt:
         part = min(1.0, seconds * 1000 / max(1.0, whole_ms))
         self._in_hand.tell(FETCHED + (CONVERTED - FETCHED) * part)
 
-    def _publish(self, one: _Planned, facts: proof.Measured) -> None:
+    def _publish(self, one: _Planned, facts: Measured) -> None:
         sound = analysis.sound_of(one.recipe, facts, self._given_tags)
         self._publisher.publish(one.output, one.recipe, facts, sound)
         if not self._analysis.keep(one.output, one.recipe):
