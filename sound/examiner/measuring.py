@@ -52,20 +52,16 @@ def _read(
         return {"error": "no sample rate or no channels"}
     samples = packets = first = 0
     first_rate, decoding_first = 0, True
-    size_bytes, lasting_s = 0, 0.0
     tail: deque[tuple[av.Packet, int]] = deque()
     tail_samples = 0
     sound = _Hash(hash_format) if hash_format else None
-    span = streams.Span(stream)
+    count = streams.Count(stream)
     for packet in container.demux(stream):
         if packet.size == 0:
             break
         packets += 1
-        added = streams.samples(packet, rate)
+        added = count.add(packet, rate)
         samples += added
-        size_bytes += packet.size
-        lasting_s += streams.seconds(packet)
-        span.add(packet)
         if sound or decoding_first:
             for frame in context.decode(packet):
                 first += frame.samples
@@ -93,9 +89,9 @@ def _read(
         "sample_rate_hz": first_rate or rate,
         "channels": context.channels,
         "bits": streams.bits(stream),
-        "bitrate_kbps": streams.kbps(size_bytes, lasting_s),
+        "bitrate_kbps": count.kbps,
         "packets": packets,
-        "samples": first if sound else span.samples(samples, rate),
+        "samples": first if sound else count.samples(samples, rate),
         "first_samples": first,
         "last_samples": last,
         "sound_sha256": sound.hexdigest() if sound else None,

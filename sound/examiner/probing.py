@@ -180,23 +180,14 @@ def _count(
     """
     deadline = time.monotonic() + counting_s
     seconds, decoded_s, frames, failures, position = 0.0, 0.0, 0, 0, 0
-    first, last = None, None
-    size_bytes, lasting_s = 0, 0.0
-    span = streams.Span(stream)
+    count = streams.Count(stream)
     try:
         for packet in container.demux(stream):
             if packet.size == 0:
                 continue
             rate = stream.codec_context.sample_rate
-            span.add(packet)
-            size_bytes += packet.size
-            lasting_s += streams.seconds(packet)
-            if packet.duration and rate > 0:
-                seconds += streams.samples(packet, rate) / rate
-            if packet.pts is not None:
-                at = float(packet.pts * packet.time_base)
-                first = at if first is None else min(first, at)
-                last = at if last is None else max(last, at)
+            added = count.add(packet, rate)
+            seconds += added / rate if added else 0
             position = packet.pos or position
             if decoded_s < DECODED_S and failures < FRUITLESS_PACKETS:
                 try:
@@ -206,20 +197,18 @@ def _count(
                 except av.error.FFmpegError:
                     failures += 1
             if seconds > max_duration_s:
-                return True, seconds, frames, failures, streams.kbps(size_bytes, lasting_s)
+                return True, seconds, frames, failures, count.kbps
             if time.monotonic() > deadline:
-                kbps = streams.kbps(size_bytes, lasting_s)
-                return False, _inferred(seconds, position, size), frames, failures, kbps
+                return False, _inferred(seconds, position, size), frames, failures, count.kbps
     except (av.error.FFmpegError, OSError):
         # Damaged from here on; what came before it counts.
         failures += 1
-    if seconds == 0 and last is not None and first is not None:
+    if seconds == 0:
         # Some containers give packets no duration; then their times say how long it is.
-        seconds = max(last - first, decoded_s)
+        seconds = max(count.apart_s, decoded_s)
     elif (rate := stream.codec_context.sample_rate) > 0:
-        seconds = span.samples(seconds * rate, rate) / rate
-    kbps = streams.kbps(size_bytes, lasting_s)
-    return True, seconds or decoded_s, frames, failures, kbps
+        seconds = count.samples(seconds * rate, rate) / rate
+    return True, seconds, frames, failures, count.kbps
 
 
 def _inferred(seconds: float, position: int, size: int) -> float:

@@ -25,70 +25,74 @@ def bits(stream: AudioStream) -> int | None:
     return None
 
 
-def samples(packet: av.Packet, sample_rate_hz: int) -> int:
-    """Return how many samples ``packet`` adds: its duration without what is to be skipped.
+def _skipped(packet: av.Packet) -> int:
+    """Return how many samples of ``packet`` are marked as no sound.
 
-    Encoders begin and end with samples that are no sound (priming, padding); demuxers mark them.
+    Encoders begin and end with such (priming, padding); demuxers mark them.
     """
-    if not packet.duration or packet.time_base is None:
-        return 0
-    base = packet.time_base
-    # Whole numbers: fractions would take longer than reading the packet.
-    count = (2 * packet.duration * base.numerator * sample_rate_hz + base.denominator) // (
-        2 * base.denominator
-    )
-    return max(0, count - skipped(packet))
-
-
-def kbps(size_bytes: int, duration: float) -> int | None:
-    """Return the bit rate of packets of so many bytes that last so many seconds."""
-    return round(size_bytes * 8 / 1000 / duration) if duration > 0 else None
-
-
-def seconds(packet: av.Packet) -> float:
-    """Return how long ``packet`` lasts, what is to be skipped of it included; 0 if unknown."""
-    return float((packet.duration or 0) * (packet.time_base or 0))
-
-
-def skipped(packet: av.Packet) -> int:
-    """Return how many samples of ``packet`` are marked as no sound."""
     if not packet.has_sidedata("skip_samples"):
         return 0
     data = bytes(packet.get_sidedata("skip_samples"))
     return int.from_bytes(data[:4], "little") + int.from_bytes(data[4:8], "little")
 
 
-class Span:
-    """From where to where the packets of a stream reach.
+class Count:
+    """What the packets of a stream add up to, as they are read.
 
-    Matroska and FLV count whole milliseconds, so the durations of their packets are rounded and do
-    not add up: an hour of AAC in FLV would be half a minute short.
+    Times stay whole ticks until somebody asks: fractions take longer than reading a packet.
     """
 
     def __init__(self, stream: AudioStream) -> None:
         self._tick = stream.time_base or Fraction(0)
-        # Where a tick is no longer than a sample, durations are exact and nothing is looked at.
+        self._numerator, self._denominator = self._tick.as_integer_ratio()
+        # Where a tick is no longer than a sample, durations are exact.
         self._is_coarse = self._tick * (stream.codec_context.sample_rate or 48_000) > 1
+        self._size_bytes = 0
+        self._ticks = 0  # of all durations, what is to be skipped included
+        self._skipped = 0  # samples
+        self._timed = 0  # packets that say when they are
+        # Of the presentation times: the first, the last, and the end of whatever ends last.
         self._first: int | None = None
-        self._end = self._skipped = self._packets = 0
+        self._last = self._end = 0
 
-    def add(self, packet: av.Packet) -> None:
-        if not self._is_coarse:
-            return
-        self._skipped += skipped(packet)
-        if packet.pts is None:
-            return
-        self._packets += 1
-        self._first = packet.pts if self._first is None else min(self._first, packet.pts)
-        self._end = max(self._end, packet.pts + (packet.duration or 0))
+    def add(self, packet: av.Packet, sample_rate_hz: int) -> int:
+        """Add a packet; return how many samples it brings: its duration less what is skipped."""
+        self._size_bytes += packet.size
+        duration, at, unheard = packet.duration or 0, packet.pts, _skipped(packet)
+        self._ticks += duration
+        self._skipped += unheard
+        if at is not None:
+            self._timed += 1
+            if self._first is None:
+                self._first, self._last, self._end = at, at, at + duration
+            self._first = min(self._first, at)
+            self._last = max(self._last, at)
+            self._end = max(self._end, at + duration)
+        if not duration:
+            return 0
+        double = 2 * duration * self._numerator * sample_rate_hz
+        return max(0, (double + self._denominator) // (2 * self._denominator) - unheard)
+
+    @property
+    def kbps(self) -> int | None:
+        """The bit rate of the packets, in kbit/s; None where they do not say how long they last."""
+        lasting_s = float(self._ticks * self._tick)
+        return round(self._size_bytes * 8 / 1000 / lasting_s) if lasting_s > 0 else None
+
+    @property
+    def apart_s(self) -> float:
+        """Seconds from the time of the first packet to that of the last; 0 where they say none."""
+        return 0.0 if self._first is None else float((self._last - self._first) * self._tick)
 
     def samples(self, added: float, sample_rate_hz: int) -> float:
-        """Return how many samples there are where the durations add up to ``added``.
+        """Return how many samples there are where those that ``add()`` returned come to ``added``.
 
-        It is the span where rounding explains the difference; a gap is no sound.
+        Matroska and FLV count whole milliseconds, so the durations of their packets are rounded and
+        do not add up: an hour of AAC in FLV would be half a minute short. It is the span where
+        rounding explains the difference; a gap is no sound.
         """
-        if self._first is None:
+        if self._first is None or not self._is_coarse:
             return added
         spanned = round((self._end - self._first) * self._tick * sample_rate_hz) - self._skipped
-        most = self._packets * self._tick * sample_rate_hz
+        most = self._timed * self._tick * sample_rate_hz
         return spanned if abs(spanned - added) <= most else added

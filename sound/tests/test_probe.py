@@ -87,6 +87,12 @@ def test_every_kind_that_the_upload_page_names_is_known(
     assert abs(sound.duration_ms - 1000) < 60
 
 
+def test_what_a_codec_puts_before_the_first_sample_is_not_counted(tone):
+    """All that the one packet lasts is marked as no sound, or nearly all."""
+    sound = probe.probe(tone("short.opus", "-c:a", "libopus", seconds=100 / 48_000, rate=48_000))
+    assert 0 < sound.duration_ms <= 3
+
+
 def test_a_flac_of_24_bits_says_so(tone):
     sound = probe.probe(tone("a24.flac", "-sample_fmt", "s32", "-bits_per_raw_sample", "24"))
     assert sound.bits == 24
