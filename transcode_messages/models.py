@@ -9,7 +9,7 @@ from datetime import datetime, time, timedelta
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import models, transaction
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, F, Q, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -29,8 +29,8 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """
         mine = self.unread().filter(user=user)
         count = mine.order_by().values("user").annotate(total=Count("pk")).values("total")
-        notifies = Preferences.objects.filter(user=OuterRef("user")).values("browser_notifications")
-        shown = mine.annotate(total=Subquery(count), notifies=Subquery(notifies))
+        notifies = F("user__message_preferences__browser_notifications")
+        shown = mine.annotate(total=Subquery(count), notifies=notifies)
         return shown.with_pictures()[:limit]
 
     def with_pictures(self) -> MessageQuerySet:
