@@ -28,25 +28,37 @@ PROMISED_P95_S, PROMISED_LCP_MS, PROMISED_CLS = 0.2, 1500, 0.05
 LCP = "largest paint, on localhost"
 CLS = "what moves after it was painted (CLS)"
 
-# Runs in the system's own shell: finished files of one person, two results each, and messages.
+# Runs in the system's own shell: finished files of one person with all that is known of such, two
+# results each, and messages.
 FILL = """
 import uuid
 from django.contrib.auth import get_user_model
-from audio_transcoder.models import AudioFile, Rendition, TranscodeJob
+from django.utils import timezone
+from audio_transcoder.models import AudioFile, Rendition, TranscodeJob, Waveform
 from transcode_messages.models import Message
-owner = get_user_model().objects.get(username="bench")
+owner, now = get_user_model().objects.get(username="bench"), timezone.now()
+sound = dict(channels=2, sample_rate_hz=44100, duration_ms=60_000, loudness_lufs=-14.2,
+    true_peak_dbtp=-1.1)
 files = AudioFile.objects.bulk_create([AudioFile(owner=owner, name=f"File {{number}}",
-    file_name="a.mp3", size_bytes=4_000_000, duration_ms=60_000, container="mp3", codec="mp3",
-    channels=2, sample_rate_hz=44100, mp3_file=f"uploads/{{number}}/source")
+    file_name="a.mp3", size_bytes=4_000_000, container="mp3", codec="mp3", bitrate_kbps=192,
+    title=f"Title {{number}}", artist="Somebody", album="Something", examined_at=now,
+    kept_state=AudioFile.State.READY, mp3_file=f"uploads/{{number}}/source", **sound)
     for number in range({files})], batch_size=500)
+Waveform.objects.bulk_create([Waveform(audio_file=file, peaks=bytes(range(250)) * 8)
+    for file in files], batch_size=500)
 jobs = TranscodeJob.objects.bulk_create([TranscodeJob(audio_file=file, engine="elastic",
-    status="Complete", engine_id=uuid.uuid4().hex) for file in files], batch_size=500)
+    status="Complete", engine_id=uuid.uuid4().hex, placed_at=now, started_at=now, finished_at=now)
+    for file in files], batch_size=500)
 results = [Rendition.of(job, kind) for job in jobs for kind in ("wav", "flac")]
+known = sound | dict(status="Complete", size_bytes=5_000_000, codec="flac", bits=16,
+    bitrate_kbps=850, is_faithful=False, correlation=1.0, ready_at=now)
 for result in results:
-    result.status, result.size_bytes, result.duration_ms = "Complete", 5_000_000, 60_000
+    for name, value in known.items():
+        setattr(result, name, value)
 Rendition.objects.bulk_create(results, batch_size=500)
-Message.objects.bulk_create(Message(user=owner, event=uuid.uuid4().hex, about=uuid.uuid4(),
-    level="success", text="Your file is ready.") for _ in range({messages}))
+Message.objects.bulk_create(Message(user=owner, event=uuid.uuid4().hex, about=file.code,
+    level="success", text=f"Your file {{file.name}} is ready.", link=file.get_absolute_url())
+    for file in files[:{messages}])
 print(files[len(files) // 2].get_absolute_url())
 """
 
@@ -82,6 +94,7 @@ def fill(system: System, files: int = FILES, messages: int = MESSAGES) -> dict[s
         "detail": detail,
         "upload": "/audio/upload/",
         "messages": "/messages/",
+        "profile": "/accounts/",  # sums up all that somebody keeps
     }
 
 

@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60) -> object:
+def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 120) -> object:
     """Return the first true value of ``condition``; fail with ``what`` when none comes."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
@@ -44,6 +44,31 @@ def memory_bytes(pid: int, line: str) -> int:
     """Return ``VmRSS`` (now) or ``VmHWM`` (the most ever) of a process. Source: proc(5)."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(rf"^{line}:\s+(\d+) kB", status, re.MULTILINE)[1]) * 1024
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+class Growth:
+    """How much larger processes have been since this was made."""
+
+    def __init__(self, pids: list[int]) -> None:
+        self.before: dict[int, int] = {}
+        for pid in pids:
+            Path(f"/proc/{pid}/clear_refs").write_text("5")  # proc(5): forget the peak
+            self.before[pid] = memory_bytes(pid, "VmRSS")
+
+    def most_bytes(self) -> int:
+        """Return the growth of the one that grew most."""
+        return max(memory_bytes(pid, "VmHWM") - size for pid, size in self.before.items())
 
 
 class System:
@@ -147,6 +172,24 @@ class System:
     def worker_pids(self) -> list[int]:
         return self.pids(r"transcode_worker --kind transcode")
 
+    def stand_still(self, find_pids: Callable[[], list[int]]) -> list[int]:
+        """Stop the processes found, none of them in a transaction, and return their ids.
+
+        One that stood still in a transaction would hold SQLite's write lock against all others.
+        """
+
+        def stopped() -> list[int]:
+            pids = find_pids()
+            for pid in pids:
+                self.kill(pid, signal.SIGSTOP)
+            if self.is_locked():
+                for pid in pids:
+                    self.kill(pid, signal.SIGCONT)
+                return []
+            return pids
+
+        return wait_for(stopped, "processes that hold no lock")
+
     def ffmpeg_pids(self) -> list[int]:
         return self.pids(r"ffmpeg.*-progress")
 
@@ -168,17 +211,49 @@ class System:
         finally:
             database.close()
 
+    @contextlib.contextmanager
+    def locked(self, timeout_s: float = 10) -> Iterator[None]:
+        """Hold SQLite's write lock. Raises sqlite3.OperationalError after ``timeout_s``."""
+        database = sqlite3.connect(
+            self.data_dir / "db.sqlite3", timeout=timeout_s, isolation_level=None
+        )
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            yield
+        finally:
+            database.close()  # which rolls back
+
+    def is_locked(self) -> bool:
+        """Return whether somebody has held SQLite's write lock for the last two seconds."""
+        try:
+            with self.locked(timeout_s=2):
+                return False
+        except sqlite3.OperationalError:
+            return True
+
     def count(self, table: str, where: str = "1=1") -> int:
         return self.rows(f"SELECT count(*) FROM {table} WHERE {where}")[0][0]  # noqa: S608
 
     def objects(self) -> list[str]:
         """Every object of the web app's bucket by its key; a folder's as a path below it."""
         root = self.data_dir / "buckets" / "local"
-        return sorted(
-            str(path.relative_to(root))
-            for path in root.rglob("*")
-            if path.is_file() and not path.name.startswith(".")
-        )
+        found = []
+        # os.walk passes over folders that vanish meanwhile.
+        for folder, below, names in os.walk(root):
+            below[:] = [name for name in below if name != "%tmp"]  # copies in the making
+            found += [
+                str((Path(folder) / name).relative_to(root))
+                for name in names
+                if not name.startswith(".")
+            ]
+        return sorted(found)
+
+    def objects_at_rest(self) -> list[str]:
+        """Every object, as soon as no job is open that would add one."""
+        open_jobs = "status IN ('Submitted', 'Progressing')"
+        tables = ("audio_transcoder_transcodejob", "elastic_transcoder_job")
+        wait_for(lambda: not any(self.count(one, open_jobs) for one in tables), "open jobs to end")
+        return self.objects()
 
     def read_object(self, key: str) -> bytes:
         return (self.data_dir / "buckets" / "local" / key).read_bytes()

@@ -17,7 +17,7 @@ from bench.lean_client import LeanClient
 from bench.table import Line, milliseconds, printed, unmeasured
 from tests.faulty_proxy import ALWAYS, FaultyProxy
 from tests.radosgw import S3Server
-from tests.system import ROOT, Person, System
+from tests.system import ROOT, Growth, Person, System
 from tests.test_browser_uploads import uppy
 
 __all__ = ["uppy"]
@@ -111,10 +111,10 @@ def test_page_and_boto3_are_timed_into_one_bucket_and_leave_nothing(
     noise = direct.noise(tmp_path / "Noise.wav", 20 * 1024**2)
     with stores.on_s3(tmp_path, s3_server, **direct.SETTINGS) as system:
         page = direct.UploadPage(browser, system)
-        grown = direct.Growth(system)
+        grown = Growth(system.web_pids)
         assert 0 < page.upload_s(noise) < 60
         assert 0 < direct.boto3_s(system, noise) < 60
-        assert "MiB (from" in grown.line().measured
+        assert "MiB (from" in direct.growth_line(grown).measured
         assert system.objects() == []
         assert system.rows("SELECT size_bytes FROM audio_transcoder_upload") == [(20 * 1024**2,)]
 
@@ -125,7 +125,7 @@ def test_pages_of_many_files_are_asked_for_at_a_rate_and_looked_at(
 ):
     person = Person(system, "bench").sign_up()
     found = pages.fill(system, files=60, messages=10)
-    assert list(found) == ["library", "detail", "upload", "messages"]
+    assert list(found) == ["library", "detail", "upload", "messages", "profile"]
     took = pages.send(system, person, found["library"], rate=10, seconds=1)
     assert len(took) == 10
     assert all(0 < seconds < 60 for seconds in took)
