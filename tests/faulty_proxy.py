@@ -230,10 +230,12 @@ class Exchange:
                     tell(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
                 if chunked and has_body:
                     tell(b"0\r\n\r\n")
-            # A refusal may come before the body; then nobody knows what the next bytes are.
+            # A refusal may come before the body; then nobody knows what the next bytes are, even
+            # where as many have come: they may be the start of another request.
             sending.join(5 if may_send else 0)
             return (
-                head.startswith(b"HTTP/1.1")
+                may_send
+                and head.startswith(b"HTTP/1.1")
                 and "close" not in headers.get("connection", "").lower()
                 and (changed == head or not has_body)
                 and not sending.is_alive()
