@@ -49,7 +49,7 @@ def test_an_operator_cancels_a_running_job_and_retries_it(
     system: System, person: Person, operator: Person, long_music: Path
 ):
     location = person.upload(long_music, ("flac",))
-    wait_for(system.ffmpeg_pids, "FFmpeg at work", 30)
+    wait_for(system.ffmpeg_pids, "FFmpeg at work")
 
     assert "1 job canceled" in act(operator, JOBS, "cancel", job_of(system, location))
     assert [row[:2] for row in renditions(system, code_of(location))] == [("flac", "Canceled")]
@@ -64,21 +64,25 @@ def test_an_operator_cancels_a_running_job_and_retries_it(
 def test_an_operator_has_a_notice_sent_again_and_nobody_is_told_twice(
     system: System, person: Person, operator: Person, music: Path
 ):
-    person.upload(music, ("flac",))
+    code = code_of(person.upload(music, ("flac",)))
     person.wait_until_ready()
     sql = (
-        "SELECT id, message_id FROM elastic_transcoder_notice"
-        " WHERE state = 'COMPLETED' AND status = 'Delivered' ORDER BY id DESC"
+        "SELECT n.id, n.message_id FROM elastic_transcoder_notice n"
+        " JOIN elastic_transcoder_job j ON j.id = n.job_id"
+        " WHERE n.state = 'COMPLETED' AND n.status = 'Delivered' AND j.inputs LIKE ?"
     )
-    wait_for(lambda: system.rows(sql), "a delivered notice", 10)
-    pk, message_id = system.rows(sql)[0]
+
+    def delivered() -> list[tuple[int, str]]:
+        return system.rows(sql, f"%{code}%")
+
+    [(pk, message_id)] = wait_for(delivered, "a delivered notice")
 
     assert "1 notice is sent again" in act(operator, NOTICES, "send_again", pk)
 
-    def delivered_anew() -> bool:
-        return any(row[0] == pk and row[1] != message_id for row in system.rows(sql))
+    def is_delivered_anew() -> bool:
+        return any(row[0] == pk and row[1] != message_id for row in delivered())
 
-    wait_for(delivered_anew, "its second delivery", 20)
+    wait_for(is_delivered_anew, "its second delivery")
     assert len(person.messages()) == 1
 
 
@@ -138,12 +142,12 @@ def test_an_operator_makes_a_job_by_hand_and_repeats_it(
     assert status_of(first) == "Submitted"
     assert "its pipeline is paused" in operator.get(f"{CONSOLE}/job/{first}/change/").text
     assert "1 pipeline resumed" in act(operator, f"{CONSOLE}/pipeline/", "resume", pipeline)
-    wait_for(lambda: is_complete(first), "the job made by hand", 30)
+    wait_for(lambda: is_complete(first), "the job made by hand")
 
     repeat = f"{CONSOLE}/job/{first}/repeat/"
     offered = re.search(r'name="prefix" value="([^"]+)"', operator.get(repeat).text)[1]
     second = send(operator, repeat, prefix=offered)
-    wait_for(lambda: is_complete(second), "the repeated job", 30)
+    wait_for(lambda: is_complete(second), "the repeated job")
 
     page = operator.get(f"{CONSOLE}/job/{second}/change/").text
     assert "Complete; the work took" in page

@@ -125,8 +125,8 @@ def test_w9_an_account_is_deleted_while_a_real_job_runs(
     code = code_of(page.url)
     person = system.rows("SELECT id FROM auth_user WHERE username = ?", name)[0][0]
     job = system.rows("SELECT code FROM audio_transcoder_transcodejob ORDER BY id DESC")[0][0]
+    wait_for(lambda: states(system, code) == ["Progressing"], "the engine's begin")
     with stopped_ffmpeg(system):  # the work does not end by itself meanwhile
-        assert states(system, code) == ["Progressing"]
         page.goto(f"{system.url}/accounts/delete/")
         expect(page.get_by_text("1 conversion that is under way")).to_be_visible()
         page.get_by_label("Your password").fill("not it")

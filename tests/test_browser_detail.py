@@ -109,9 +109,9 @@ def test_one_plays_moves_by_keyboard_and_goes_on_in_another_version(
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.wait_for_function(f"() => {TIME} > 30.2")
     page.evaluate(COUNT_WHAT_IS_SAID)
-    page.wait_for_function(f"() => {TIME} > 32.2")
-    said, shown, at = page.evaluate(f"[window.said, window.shown, {TIME}]")
-    assert shown > 1
+    page.wait_for_function(f"() => window.shown > 1 && {TIME} > 32.2")
+    said, at = page.evaluate(f"[window.said, {TIME}]")
+    assert at < 40  # a slow machine misses a second or two, not ten
     assert said <= (at - 30) / 10  # nobody is told each second
 
     page.get_by_role("radio", name="FLAC").check()
@@ -218,7 +218,7 @@ def test_player_options_and_what_was_refused_are_for_everyone(
     expect(page.get_by_role("slider", name="Position in the sound")).to_be_visible()
     page.get_by_text("More options").click()
     page.get_by_label("Loudness", exact=True).select_option("other")
-    assert page.locator("#order-wave [part~='region']").count() == 1
+    expect(page.locator("#order-wave [part~='region']")).to_have_count(1)
     assert axe.look(page, "detail-options") == []
     page.get_by_role("checkbox", name="MP3").check()
     page.get_by_label("From", exact=True).fill("9:99")

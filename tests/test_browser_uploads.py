@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core import signing
-from playwright.sync_api import Browser, CDPSession, Page, Response, Route, expect
+from playwright.sync_api import Browser, CDPSession, Page, Request, Response, Route, expect
 
 from tests import axe
 from tests.system import ROOT, System, wait_for
@@ -49,7 +49,7 @@ def site(uppy: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Syste
 
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return wav(tmp_path_factory.mktemp("recordings") / "Sunday service.wav", 40 * MIB)
+    return wav(tmp_path_factory.mktemp("recordings") / "Sunday service.wav", 64 * MIB)
 
 
 def wav(path: Path, size: int) -> Path:
@@ -83,8 +83,11 @@ class Uploads:
         self.page, self.site = page, site
         self.name = f"uploader{type(self)._count}"
         self.violations: list[str] = []
-        self.stored: Counter[str] = Counter()  # how often each part arrived whole
-        page.on("response", self._count_part)
+        # How often the page learned of each part that it is there.
+        self.stored: Counter[str] = Counter()
+        self._taken: set[Request] = set()
+        page.on("response", self._note_taken)
+        page.on("requestfinished", self._count_part)
         page.on("filechooser", lambda _: None)  # from now on none opens a window of the system
         page.on("console", lambda said: self._hear(said.text))
         sign_up(page, site, self.name)
@@ -92,9 +95,14 @@ class Uploads:
         self._line.send("Network.enable")
         self.open()
 
-    def _count_part(self, response: Response) -> None:
+    def _note_taken(self, response: Response) -> None:
         if response.request.method == "PUT" and response.status == 200:
-            self.stored[part_of(response.url)] += 1
+            self._taken.add(response.request)
+
+    def _count_part(self, request: Request) -> None:
+        # A line that is cut within the answer leaves the page not knowing: it sends that part anew.
+        if request in self._taken:
+            self.stored[part_of(request.url)] += 1
 
     def _hear(self, said: str) -> None:
         if "Content Security Policy" in said or "Uncaught" in said:
@@ -164,7 +172,7 @@ class Uploads:
         for _ in range(600):
             if len(self.stored) >= count:
                 return
-            self.page.wait_for_event("response", timeout=60_000)
+            self.page.wait_for_event("requestfinished", timeout=60_000)
         raise AssertionError(f"{len(self.stored)} parts, not {count}")
 
     def location(self) -> str:
@@ -271,7 +279,7 @@ def test_after_a_reload_the_same_file_goes_on_where_it_was(
 
     unfinished = uploads.page.get_by_role("region", name="Unfinished")
     expect(unfinished).to_contain_text(recording.name)
-    expect(unfinished).to_contain_text(re.compile(r"[1-9]\d % of 40 MB sent"))
+    expect(unfinished).to_contain_text(re.compile(r"[1-9]\d % of 64 MB sent"))
     uploads.line()
     uploads.choose(recording, label="The file to go on with")
 
@@ -322,7 +330,7 @@ def test_another_file_does_not_continue_an_upload(
 
     uploads.choose(wav(tmp_path / "Wedding.wav", MIB), label="The file to go on with")
     expect(unfinished).to_contain_text(
-        "That is another file: Wedding.wav. To go on, choose Sunday service.wav (40 MB)."
+        "That is another file: Wedding.wav. To go on, choose Sunday service.wav (64 MB)."
     )
     changed = tmp_path / recording.name
     changed.write_bytes(recording.read_bytes()[:-1] + b"!")
@@ -678,16 +686,18 @@ def test_each_quarter_is_said_to_who_does_not_see_the_bar(uploads: Uploads, reco
     page.evaluate(
         """() => {
             const announcer = document.getElementById("announcer");
-            window.said = [];
-            new MutationObserver(() => said.push(announcer.textContent))
-                .observe(announcer, {childList: true, characterData: true, subtree: true});
+            const said = [];
+            new MutationObserver(() => {
+                said.push(announcer.textContent);
+                sessionStorage.said = JSON.stringify(said);  // this page ends when all is sent
+            }).observe(announcer, {childList: true, characterData: true, subtree: true});
         }"""
     )
     uploads.line(8)
     uploads.choose(recording)
     uploads.send()
-    page.wait_for_function("() => said.some((text) => text.endsWith('100 %'))", timeout=60_000)
-    said = [text for text in page.evaluate("() => said") if text]
+    uploads.location()
+    said = [text for text in page.evaluate("JSON.parse(sessionStorage.said)") if text]
     assert said == [f"Uploading {recording.name}: {now} %" for now in (0, 25, 50, 75, 100)]
 
 
@@ -805,7 +815,7 @@ def test_w11_a_site_that_asks_to_wait_is_not_asked_before(
     def begin(route: Route) -> None:
         asked.append(time.monotonic())
         if len(asked) == 1:
-            route.fulfill(status=429, headers={"Retry-After": "2"}, json={"reason": "flood"})
+            route.fulfill(status=429, headers={"Retry-After": "5"}, json={"reason": "flood"})
         else:
             route.continue_()
 
@@ -816,7 +826,7 @@ def test_w11_a_site_that_asks_to_wait_is_not_asked_before(
 
     assert sha256(object_of(site, uploads.location())) == sha256(song)
     assert len(asked) == 2
-    assert asked[1] - asked[0] >= 2
+    assert asked[1] - asked[0] >= 5
 
 
 def test_w12_a_sign_in_that_ran_out_is_said_and_nothing_is_lost(

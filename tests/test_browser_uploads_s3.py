@@ -120,7 +120,7 @@ def test_the_doctor_asks_the_bucket_what_the_page_asks_it(
 
 
 def test_canceling_leaves_no_parts_in_the_bucket(page: Page, on_s3: OnS3, tmp_path: Path):
-    song = wav(tmp_path / "Song.wav", 40 * MIB)
+    song = wav(tmp_path / "Song.wav", 64 * MIB)
     uploads = Uploads(page, on_s3)
     uploads.line(10)
     uploads.choose(song)

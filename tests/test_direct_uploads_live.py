@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.direct import START, DirectUpload
-from tests.system import Person, System, SystemOnS3, memory_bytes, wait_for
+from tests.system import Growth, Person, System, SystemOnS3, wait_for
 
 MIB = 1 << 20
 GROWTH_LIMIT_BYTES = 32 * MIB
@@ -65,12 +65,11 @@ def test_a_part_does_not_grow_the_web_process(system: System, person: Person):
     size = 1024 * MIB  # in parts of 16 MiB
     first = DirectUpload(person, 8 * MIB, zeros)
     first.send(1)  # whatever is done once in each process
-    before = {pid: memory_bytes(pid, "VmRSS") for pid in system.web_pids}
+    growth = Growth(system.web_pids)
     upload = DirectUpload(person, size, zeros)
     for number in range(1, 5):
         upload.send(number)
-    growth = {pid: memory_bytes(pid, "VmHWM") - rss for pid, rss in before.items()}
-    assert max(growth.values()) <= GROWTH_LIMIT_BYTES, growth
+    assert growth.most_bytes() <= GROWTH_LIMIT_BYTES
     for each in (first, upload):
         assert each.ask("DELETE", each.path()).status_code == 204
 

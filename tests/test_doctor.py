@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 
@@ -48,7 +47,7 @@ def must_have_left_nothing(system: System) -> None:
 @on_both_kinds
 def test_all_is_well_and_a_tone_goes_round(system: System):
     before = {table: system.count(table) for table in ("auth_user", "django_session")}
-    files, objects = system.count("audio_transcoder_audiofile"), system.objects()
+    objects, files = system.objects_at_rest(), system.count("audio_transcoder_audiofile")
     done = run(system, "--loop", "--json")
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -85,9 +84,8 @@ def test_a_key_that_the_transcoder_does_not_know_is_named(system: System):
 
 
 def test_a_worker_that_hangs_is_where_the_loop_stops(own_system: System):
-    for pid in own_system.worker_pids:  # they look alive for a while yet
-        own_system.kill(pid, signal.SIGSTOP)
-    done = run(own_system, "--loop", "--loop-limit", "4", "--json")
+    own_system.stand_still(lambda: own_system.worker_pids)  # they look alive for a while yet
+    done = run(own_system, "--loop", "--loop-limit", "15", "--json")
     assert done.returncode == 1
     loop = json.loads(done.stdout)["loop"]
     assert loop["ok"] is False

@@ -58,21 +58,33 @@ def test_a_web_process_killed_right_after_an_upload_loses_nothing(
     assert person.get(location).status_code == 200
 
 
+def test_d3_a_lock_that_lasts_longer_than_a_worker_waits_loses_and_doubles_nothing(
+    own_system: System, long_music: Path
+):
+    person = Person(own_system, "kim").sign_up()
+    location = person.upload(long_music)
+    wait_for(own_system.ffmpeg_pids, "FFmpeg at work")
+    with own_system.locked():
+        time.sleep(30)  # longer than WORKER_BUSY_TIMEOUT, and than leases are here
+
+    person.wait_until_ready(timeout_s=180)
+    time.sleep(3)  # room for a second message, were there one
+    assert_done_once(own_system, person, location)
+
+
 def test_n24_a_web_process_that_stood_still_while_the_job_ended_tells_once(
     own_system: System, long_music: Path
 ):
     """SIGSTOP to all web processes before the job ends, SIGCONT two minutes later."""
     person = Person(own_system, "kim").sign_up()
     location = person.upload(long_music)
-    wait_for(own_system.ffmpeg_pids, "FFmpeg at work", 30)
-    stopped = own_system.web_pids
-    for pid in stopped:
-        own_system.kill(pid, signal.SIGSTOP)
+    wait_for(own_system.ffmpeg_pids, "FFmpeg at work")
+    stopped = own_system.stand_still(lambda: own_system.web_pids)
     since = time.monotonic()
     wait_for(
         lambda: own_system.rows("SELECT status FROM elastic_transcoder_job") == [("Complete",)],
         "the job's end",
-        120,
+        180,
     )
     time.sleep(max(0, 120 - (time.monotonic() - since)))  # the outage is what is tested
     assert person.messages() == []

@@ -20,7 +20,7 @@ MOST_STOPS = 80
 # own ground, or one on something that has no size, would not be seen.
 FOCUSED = """() => {
     const it = document.activeElement;
-    if (!it || it === document.body) return {words: "", isSeen: true};
+    if (!it || it === document.body) return {words: "", html: "", place: [], isSeen: true};
     const names = [it.ariaLabel, it.innerText, it.textContent, it.title,
         ...[...(it.labels ?? [])].map(label => label.innerText)];
     const style = getComputedStyle(it), box = it.getBoundingClientRect();
@@ -32,6 +32,7 @@ FOCUSED = """() => {
     return {
         words: names.filter(Boolean).join(" ").replace(/\\s+/g, " ").trim(),
         html: it.outerHTML.slice(0, 160),
+        place: [box.top, box.bottom, innerHeight].map(Math.round),
         isSeen: isDrawn && box.width >= 2 && box.height >= 2
             && (it.contains(middle) || Boolean(middle?.contains(it))
                 || Boolean(middle?.closest("label")?.contains(it))),
@@ -53,7 +54,8 @@ class Keyboard:
             self.page.keyboard.press("Tab")
             focused = self.page.evaluate(FOCUSED)
             self.stops += 1
-            assert focused["isSeen"], f"the focus is not to be seen on {focused['html']}"
+            where = "{html} at {place}".format(**focused)
+            assert focused["isSeen"], f"the focus is not to be seen on {where}"
             if re.search(words, focused["words"], re.IGNORECASE):
                 return
             met.append(focused["words"])
@@ -100,6 +102,8 @@ def test_from_the_start_page_to_a_download_without_a_mouse(
     page.wait_for_url(re.compile(r"/audio/[0-9a-f-]{36}/$"), timeout=60_000)
 
     expect(page.get_by_text("is ready").first).to_be_visible(timeout=120_000)
+    # Facts and waveform come after the message, and move the page.
+    expect(page.locator("#file-state[data-polls]")).to_have_count(0, timeout=60_000)
     started = keyboard.download("Download.*FLAC|FLAC.*Download")
     started.save_as(tmp_path / "result.flac")
     assert sounds.decoded_seconds(tmp_path / "result.flac") == pytest.approx(5, abs=0.1)

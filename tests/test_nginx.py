@@ -50,7 +50,7 @@ def system_behind_nginx(tmp_path: Path) -> Iterator[System]:
     nginx = subprocess.Popen([NGINX, "-p", tmp_path, "-c", file], stdin=subprocess.DEVNULL)
     behind, running.url = running.url, f"http://127.0.0.1:{port}"
     try:
-        wait_for(running._is_healthy, "nginx", 20)
+        wait_for(running._is_healthy, "nginx")
         yield running
     finally:
         running.url = behind

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -29,9 +27,9 @@ from playwright.sync_api import (
 from audio_transcoder.tests import addresses
 from audio_transcoder.tests.addresses import NOBODYS, fill, routes
 from tests import axe, pictures, screenshots
-from tests.test_templates import ERRORS
 from tests.conftest import IMPATIENT
 from tests.system import Person, System, wait_for
+from tests.test_templates import ERRORS
 from tests.translations import LANGUAGES
 
 pytestmark = pytest.mark.browser
@@ -212,7 +210,7 @@ def _filled(system: System, music: Path) -> Site:
     wait_for(lambda: "dBTP" in person.get(files["Ready"]).text, "what is known of the sound", 120)
     wait_for(lambda: system.count("audio_transcoder_audiofile", "cover != ''"), "its cover")
     wait_for(lambda: system.count("audio_transcoder_waveform"), "its waveform", 120)
-    wait_for(lambda: _hold_still(system), "workers that hold no lock")
+    system.stand_still(lambda: system.pids(r"transcode_worker"))  # the files stay as they are
     for name in NAMES:
         path = music.with_name(f"{name}.mp3")
         path.write_bytes(music.read_bytes())
@@ -228,24 +226,6 @@ def _filled(system: System, music: Path) -> Site:
               "half-signed-in": half, "newcomer": newcomer}  # fmt: skip
     errors = made.pop("errors")
     return Site(system, people, files, made, errors)
-
-
-def _hold_still(system: System) -> bool:
-    """Stop whoever would do the work, so that the files stay as they are; False: not just now."""
-    pids = system.pids(r"transcode_worker")
-    for pid in pids:
-        system.kill(pid, signal.SIGSTOP)
-    database = sqlite3.connect(system.data_dir / "db.sqlite3", timeout=1)
-    try:
-        database.execute("BEGIN IMMEDIATE")
-        database.rollback()
-    except sqlite3.OperationalError:
-        for pid in pids:
-            system.kill(pid, signal.SIGCONT)
-        return False
-    finally:
-        database.close()
-    return bool(pids)
 
 
 Act = Callable[[Page], object]

@@ -110,15 +110,15 @@ def test_u6_fifty_clients_at_a_byte_a_second_slow_nobody_down(
     for client in clients:
         client.sendall(first_bytes)
     if kind == "silent":
-        while_silent = page_seconds(system)
+        meanwhile = page_seconds(system)
         for client in clients:
             client.close()
-        assert while_silent < before * 2 + 0.1
-        return
-    with Drip(clients):
-        time.sleep(1.5)
-        while_slow = page_seconds(system)
-    assert while_slow < before * 2 + 0.1
+    else:
+        with Drip(clients):
+            time.sleep(1.5)
+            meanwhile = page_seconds(system)
+    after = page_seconds(system)  # the machine may have got other work in the meantime
+    assert meanwhile < max(before, after) * 2 + 0.1
 
 
 def is_cut(client: socket.socket, within_s: float) -> bool:
@@ -140,8 +140,8 @@ def test_u6_an_upload_that_stops_is_cut_and_leaves_nothing(
     system = impatient_system
     before = system.objects()
     with connect(system) as client:
-        client.sendall(head_of_an_upload(system, sender) + b"ID3" + bytes(200_000))
         began = time.monotonic()
+        client.sendall(head_of_an_upload(system, sender) + b"ID3" + bytes(200_000))
         assert is_cut(client, IDLE_S * 4)
         assert time.monotonic() - began > IDLE_S * 0.8
     assert set(system.objects()) <= set(before)
@@ -192,7 +192,14 @@ def test_d11_the_access_log_has_paths_and_no_secrets(impatient_system: System, s
         headers={"Authorization": "AWS4-HMAC-SHA256 Credential=hunter4"},
         timeout=10,
     )
-    wait_for(lambda: "/2012-09-25/presets" in system.access_log(), "the last line", 5)
+    # A line is written after its answer was sent.
+    for path in (
+        "/audio/ ",
+        "/accounts/password/reset/",
+        "/2012-09-25/jobs",
+        "/2012-09-25/presets",
+    ):
+        wait_for(lambda: f'"GET {path}' in system.access_log(), path, 20)  # noqa: B023
     log = system.access_log()
     assert '"GET /audio/ HTTP/1.1" 302' in log
     assert "hunter" not in log

@@ -157,7 +157,7 @@ def line_of(transcoder: System, request_id: str) -> str:
     def lines() -> list[str]:
         return [line for line in transcoder.access_log().splitlines() if request_id in line]
 
-    [line] = wait_for(lines, "the call's line", 5)
+    [line] = wait_for(lines, "the call's line")
     return line
 
 
@@ -236,7 +236,7 @@ def test_a_web_app_pointed_at_it_gets_its_files_back(tmp_path: Path, music: Path
         assert person.get(f"{location}download/flac/").status_code == 200
         # The bell rang: the file did not wait for the web app to ask.
         notices = "SELECT state, status FROM elastic_transcoder_notice"
-        wait_for(lambda: ("COMPLETED", "Delivered") in transcoder.rows(notices), "its notice", 10)
+        wait_for(lambda: ("COMPLETED", "Delivered") in transcoder.rows(notices), "its notice")
         assert re.search(r'"POST /transcode-complete/ HTTP/1\.1" 200 ', web.access_log())
         assert '"The web app" CreateJob' in transcoder.access_log()
         assert web.count("elastic_transcoder_job") == 0

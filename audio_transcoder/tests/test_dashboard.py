@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+import time_machine
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
@@ -291,14 +292,15 @@ def make_upload(owner: object, **values: object) -> Upload:
 
 
 def test_finished_and_failed_jobs_and_minutes_of_sound_are_counted_by_hour(operator):
-    ended(duration_ms=90_000)
-    clip = ended(duration_ms=90_000)
-    TranscodeJob.objects.filter(pk=clip.pk).update(clip_start_ms=10_000, clip_end_ms=40_000)
-    ended("Error", reason="damaged", duration_ms=90_000)
-    ended("Canceled")
-    ended(ago=timedelta(hours=5), duration_ms=60_000)
-    ended(ago=timedelta(days=2))
-    page = operator.get(URL)
+    with time_machine.travel(timezone.now(), tick=False):  # no hour ends in between
+        ended(duration_ms=90_000)
+        clip = ended(duration_ms=90_000)
+        TranscodeJob.objects.filter(pk=clip.pk).update(clip_start_ms=10_000, clip_end_ms=40_000)
+        ended("Error", reason="damaged", duration_ms=90_000)
+        ended("Canceled")
+        ended(ago=timedelta(hours=5), duration_ms=60_000)
+        ended(ago=timedelta(days=2))
+        page = operator.get(URL)
     work = [one for _label, one in page.context["work"]]
     assert len(work) == 24
     assert (work[-6].complete, work[-6].minutes) == (1, 1.0)
@@ -310,12 +312,13 @@ def test_finished_and_failed_jobs_and_minutes_of_sound_are_counted_by_hour(opera
 
 
 def test_days_are_counted_where_they_are_asked_for(operator):
-    ended(ago=timedelta(days=6))
-    ended(ago=timedelta(days=20))
-    for name, jobs, days in (("7d", 1, 7), ("30d", 2, 30)):
-        page = operator.get(URL, {"range": name})
-        assert page.context["total"].complete == jobs
-        assert len(page.context["work"]) == days
+    with time_machine.travel(timezone.now(), tick=False):  # no day ends in between
+        ended(ago=timedelta(days=6))
+        ended(ago=timedelta(days=20))
+        for name, jobs, days in (("7d", 1, 7), ("30d", 2, 30)):
+            page = operator.get(URL, {"range": name})
+            assert page.context["total"].complete == jobs
+            assert len(page.context["work"]) == days
 
 
 def test_a_day_is_one_of_the_calendar_where_clocks_are_changed(settings):

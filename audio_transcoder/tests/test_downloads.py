@@ -23,6 +23,9 @@ pytest_plugins = ["buckets.tests.s3_server", "buckets.tests.azure_server"]
 SOUND = bytes(range(256)) * 8
 KEY = "media/renditions/1/2/result.mp3"
 
+# The end of an answer asks Django to look after its connections to the database.
+pytestmark = pytest.mark.django_db
+
 
 @pytest.fixture
 def store(settings, tmp_path):

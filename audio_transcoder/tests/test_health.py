@@ -111,7 +111,7 @@ def test_s1_a_store_that_does_not_answer(client, everybody_alive, monkeypatch):
 def test_s1_a_store_that_hangs_costs_less_than_5_seconds_and_one_thread(
     client, everybody_alive, monkeypatch
 ):
-    monkeypatch.setattr(health, "LIMIT_S", 0.3)
+    monkeypatch.setattr(health, "LIMIT_S", 0.5)
     calls, end = [], threading.Event()
 
     def check(_self: object) -> None:

@@ -235,7 +235,7 @@ def manage(data_dir, code, **environment):
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

@@ -210,7 +210,8 @@ def test_a_pipeline_is_paused_and_resumed(operator, queue):
     assert queue.status == "Active"
 
 
-def test_the_page_of_a_pipeline_shows_its_queue_and_topics(operator, queue, settings):
+def test_the_page_of_a_pipeline_shows_its_queue_and_topics(operator, queue, settings, time_machine):
+    time_machine.move_to(timezone.now(), tick=False)
     settings.TRANSCODER_TOPICS = {TOPIC: ["https://user:hush@example.com/hook?token=hush"]}
     waiting, running = make_job(queue), make_job(queue, "Progressing", progress=42)
     done = make_job(queue, "Complete")

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -68,11 +69,15 @@ def test_a_nudged_step_runs_within_a_tenth_of_a_second(running):
     runs = counting("place")
     running()
     wait_for(lambda: runs)
-    time.sleep(0.05)
-    began = time.monotonic()
-    steps.nudge("place")
-    wait_for(lambda: len(runs) == 2)
-    assert runs[1] - began < 0.1
+    took = []
+    for count in range(2, 7):
+        time.sleep(0.05)
+        began = time.monotonic()
+        steps.nudge("place")
+        wait_for(lambda: len(runs) == count)  # noqa: B023
+        took.append(runs[-1] - began)
+    # A loop that only looks each fifth of a second is late each time; a busy machine is not.
+    assert min(took) < 0.1
 
 
 def test_a_nudge_in_the_middle_of_the_step_runs_it_again(running):
@@ -141,7 +146,26 @@ def test_an_error_ends_neither_the_loop_nor_the_other_steps(running, monkeypatch
     assert others
     assert "engine on fire" in caplog.text
     pauses = [later - earlier for earlier, later in itertools.pairwise(failures)]
-    assert pauses == [pytest.approx(s, abs=0.08) for s in (0.1, 0.2, 0.4)]
+    assert all(pause >= s for pause, s in zip(pauses, (0.1, 0.2, 0.4), strict=True))
+
+
+@pytest.mark.django_db
+def test_a_step_waits_twice_as_long_after_each_further_error(monkeypatch):
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    runs = []
+
+    @steps.step("place", runs_in="steps")
+    def place():
+        runs.append(1)
+        raise RuntimeError
+
+    turn = loop.Turn(*registry.steps_of("steps"))
+    pauses = []
+    for _ in range(8):
+        assert not turn.run()
+        pauses.append(turn.due_at - 1000)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert len(runs) == 8
 
 
 def test_nudges_do_not_hurry_a_step_that_fails(running):
@@ -256,18 +280,22 @@ def test_k2_the_third_sigterm_kills(program):
         "@steps.step('deaf', runs_in='deaf')\n"
         "def deaf():\n"
         "    print('ran', flush=True)\n"
+        "    for asked in (steps.stopping, steps.hurrying):\n"
+        "        while not asked(): time.sleep(0.01)\n"
+        "        print('heard', flush=True)\n"
         "    while True: time.sleep(1)\n"
         "steps.run('deaf')\n"
     )
     assert any(line == "ran\n" for line in iter(process.stdout.readline, ""))
     for _ in range(2):
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
+        assert process.stdout.readline() == "heard\n"  # two signals that meet are heard as one
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(5) == -signal.SIGTERM
 
 
+@pytest.mark.django_db(transaction=True)
 def test_once_runs_until_nothing_moves():
     """place orders, transcode converts, deliver tells: each nudges the next."""
     done = []
@@ -293,6 +321,7 @@ def test_once_runs_until_nothing_moves():
     assert done == ["place", "transcode", "deliver"]
 
 
+@pytest.mark.django_db
 def test_once_waits_for_no_later_moment():
     runs = counting("place", wants=lambda: timezone.now() + timedelta(seconds=30))
     began = time.monotonic()
@@ -301,6 +330,7 @@ def test_once_waits_for_no_later_moment():
     assert time.monotonic() - began < 1
 
 
+@pytest.mark.django_db
 def test_once_runs_a_step_again_that_is_due_again_at_once():
     wants = iter([timezone.now(), timezone.now(), None])
     runs = counting("place", wants=lambda: next(wants))
@@ -308,6 +338,7 @@ def test_once_runs_a_step_again_that_is_due_again_at_once():
     assert len(runs) == 3
 
 
+@pytest.mark.django_db
 def test_once_says_which_steps_failed_after_the_others_had_their_turn():
     @steps.step("place", runs_in="steps")
     def place():
@@ -320,6 +351,7 @@ def test_once_says_which_steps_failed_after_the_others_had_their_turn():
     assert others
 
 
+@pytest.mark.django_db(transaction=True)
 def test_reconcile_runs_short_steps_and_wakes_the_others():
     place = counting("place", wants=lambda: timezone.now() + timedelta(days=1))
     transcode = counting("transcode", runs_in="transcode")
@@ -330,6 +362,7 @@ def test_reconcile_runs_short_steps_and_wakes_the_others():
     assert transcode == []
 
 
+@pytest.mark.django_db
 def test_reconcile_fails_when_a_step_does():
     @steps.step("place", runs_in="steps")
     def place():

@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from steps.tests.conftest import wait_for
+from tests.system import children_of, is_running
 
 PARENT = """
 import sys
@@ -20,25 +20,24 @@ def child(name, code):
     return Child(name, [sys.executable, '-c', code])
 GOOD = "import time; time.sleep(60)"
 BAD = "raise SystemExit(3)"
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
-STUBBORN = '''
+DEAF = '''
 import signal, time
-signal.signal(signal.SIGTERM, lambda *_: print("asked", flush=True))
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("ready", flush=True)
+time.sleep(60)
+'''
+# The signal may come while "ready" is printed, where print() may not be called again.
+STUBBORN = '''
+import os, signal, time
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"asked" + os.linesep.encode()))
+print("ready", flush=True)
 while True: time.sleep(0.1)
 '''
 """
 
 
-def children_of(pid: int) -> list[int]:
-    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
+def wait_for_line(process: subprocess.Popen, line: str) -> None:
+    assert any(said == f"{line}\n" for said in iter(process.stdout.readline, "")), line
 
 
 @pytest.fixture
@@ -49,7 +48,6 @@ def started(program):
         source = f"{PARENT}\n{setup}\nsys.exit(0 if parent.run({children}) else 7)\n"
         process = program(source)
         wait_for(lambda: len(children_of(process.pid)) == count)
-        time.sleep(0.3)  # until they have set their signals up
         return process, children_of(process.pid)
 
     return start
@@ -87,6 +85,7 @@ def test_a_child_that_keeps_dying_ends_the_parent_with_an_error(started):
 
 def test_children_die_with_a_killed_parent(started):
     process, pids = started("[child('a', GOOD), child('b', DEAF)]", 2)
+    wait_for_line(process, "ready")
     process.kill()
     process.wait(5)
     wait_for(lambda: not any(map(is_running, pids)), 3)
@@ -96,6 +95,7 @@ def test_k2_a_child_that_will_not_end_is_hurried_and_then_killed(started):
     process, [pid] = started(
         "[child('slow', STUBBORN)]", 1, "parent.HURRY_AFTER_S, parent.KILL_AFTER_S = 0.3, 0.8"
     )
+    wait_for_line(process, "ready")
     began = time.monotonic()
     process.terminate()
     assert process.wait(5) == 0
@@ -105,9 +105,11 @@ def test_k2_a_child_that_will_not_end_is_hurried_and_then_killed(started):
 
 
 def test_k2_a_second_ctrl_c_waits_for_nobody(started):
-    process, [pid] = started("[child('deaf', DEAF)]", 1)
+    process, [pid] = started("[child('slow', STUBBORN)]", 1)
+    wait_for_line(process, "ready")
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
+    wait_for_line(process, "asked")  # two signals that meet are heard as one
     time.sleep(0.3)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)

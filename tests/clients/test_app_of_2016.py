@@ -140,7 +140,7 @@ def test_13_it_survives_repeats_and_a_late_progressing(start, receiver: Receiver
 
     receiver.answer = answer
     app, job_id = start()
-    wait_for(lambda: len(receiver.accepted(job_id)) == 2, "both notices", 30)
+    wait_for(lambda: len(receiver.accepted(job_id)) == 2, "both notices", 90)
 
     assert receiver.accepted(job_id) == ["COMPLETED", "PROGRESSING"]
     job = app.jobs()[job_id]
