@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,13 @@ def test_a_link_plays_and_downloads_for_whoever_has_it_until_its_owner_ends_it(
     sharing.get_by_label("How long it works").select_option("one day")
     sharing.get_by_role("button", name="Make a link").click()
     expect(notice(page, "The link is ready.")).to_be_visible()
+    page.clock.install()
+    page.clock.pause_at(time.time() + 60)  # the button says it for three seconds
     sharing.get_by_role("button", name="Copy").click()
     expect(sharing.get_by_role("button", name="Copied")).to_be_visible()
+    page.clock.run_for(3000)
+    expect(sharing.get_by_role("button", name="Copied")).to_have_count(0)
+    page.clock.resume()
     link = page.evaluate("() => navigator.clipboard.readText()")
     assert link == sharing.get_by_label("Link to song").input_value()
     address = re.sub(r"^http://[^/]+", system.url, link)
