@@ -181,9 +181,16 @@ class Site:
             return [fill(route, {**NOBODYS, "code": self.code(file)}) for file in self.files]
         return [fill(route, NOBODYS), *special.get(name, [])]
 
+    def person(self, whose: str) -> Person:
+        """Return somebody; half a sign-in, which ends after a quarter of an hour, is begun anew."""
+        who = self.people[whose]
+        if whose == "half-signed-in":
+            who.post("/accounts/login/", {"login": who.name, "password": who.password})
+        return who
+
     def opened(self, whose: str, name: str) -> Iterator[tuple[str, str]]:
         """Yield the address and a name for the picture of each page that somebody sees there."""
-        who = self.people[whose]
+        who = self.person(whose)
         if name in FRESH:
             who.post("/accounts/reauthenticate/", {"password": who.password})
         for number, address in enumerate(self.addresses(name)):
@@ -218,12 +225,10 @@ def _filled(system: System, music: Path) -> Site:
     careful = Person(system, "careful").sign_up()
     said = system.manage("shell", "-v", "0", "-c", SCENE % (ERRORS,)).stdout
     made = json.loads(said.strip().splitlines()[-1])
-    half = Person(system, "careful")
-    half.post("/accounts/login/", {"login": half.name, "password": half.password})
     newcomer = Person(system, "newcomer")
     newcomer.session.cookies.set("sessionid", made.pop("newcomer"))
     people = {"person": person, "visitor": Person(system, "visitor"), "careful": careful,
-              "half-signed-in": half, "newcomer": newcomer}  # fmt: skip
+              "half-signed-in": Person(system, "careful"), "newcomer": newcomer}  # fmt: skip
     errors = made.pop("errors")
     return Site(system, people, files, made, errors)
 
@@ -280,9 +285,8 @@ def eyes_of(browser: Browser, site: Site) -> Iterator[Callable[[Person], Eyes]]:
 
         def eyes(who: Person) -> Eyes:
             if id(who) not in kept:
-                context = contexts.enter_context(_context(browser))
-                context.add_cookies(_session_of(who, site))
-                kept[id(who)] = Eyes(context)
+                kept[id(who)] = Eyes(contexts.enter_context(_context(browser)))
+            kept[id(who)].page.context.add_cookies(_session_of(who, site))
             return kept[id(who)]
 
         yield eyes
@@ -323,7 +327,7 @@ SIGHTS += [(whose, name) for whose, names in OTHERS.items() for name in names]
 def test_a_page_is_for_everyone(site: Site, eyes_of, whose: str, name: str):
     problems = []
     for address, picture in site.opened(whose, name):
-        found = eyes_of(site.people[whose]).look(site.system.url + address, picture)
+        found = eyes_of(site.person(whose)).look(site.system.url + address, picture)
         problems += [f"{address}: {problem}" for problem in found]
         site.seen.add((whose, name))
     assert problems == []
@@ -442,7 +446,7 @@ def test_what_a_page_becomes_is_for_everyone(site: Site, eyes_of, state: str):
     whose, where, act = STATES[state]
     file, _, page_of_it = where.partition(" ")
     address = site.files[file] + page_of_it if file in site.files else where
-    eyes = eyes_of(site.people[whose])
+    eyes = eyes_of(site.person(whose))
     assert eyes.look(site.system.url + address, f"state-{state}", act) == []
     if "refused" in state:
         assert eyes.page.locator("[aria-invalid=true], .errorlist, [role=alert]").count()
@@ -456,7 +460,7 @@ def test_every_page_fits_a_phone_in_every_language(site: Site, browser: Browser,
     """Words are longer elsewhere. The browser's wish is met."""
     problems, seen = [], 0
     for whose, names in {"person": NAMED, "visitor": NAMED, **OTHERS}.items():
-        page = _on_a_phone(browser, site, site.people[whose], language)
+        page = _on_a_phone(browser, site, site.person(whose), language)
         for address, picture in (it for name in names for it in site.opened(whose, name)):
             page.goto(site.system.url + address, wait_until="load")
             problems += [f"{address}: {it}" for it in _foreign(page, f"{language}-{picture}")]
