@@ -7,13 +7,10 @@ Every process belongs to the one that started it and dies with it; two of these 
 from __future__ import annotations
 
 import os
-import random
 import shutil
-import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,8 @@ import boto3
 import requests
 from botocore.client import BaseClient
 from botocore.config import Config
+
+from tests.ports import own_port
 
 PROGRAMS = ("ceph", "ceph-authtool", "ceph-mon", "ceph-osd", "monmaptool", "radosgw-admin")
 REGION = "us-east-1"
@@ -99,7 +98,7 @@ class S3Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port, self._mon_port = _free_ports(2)
+        self.port, self._mon_port = own_port(), own_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -115,7 +114,7 @@ class S3Server:
         """Return a server that answers. ``folder`` exists. Raises AssertionError."""
         problem = missing()
         assert not problem, problem
-        for attempt in range(3):  # somebody else may take a free port first
+        for attempt in range(3):  # a busy machine may take longer than is waited
             server = cls(folder / f"{attempt}")
             try:
                 server._make_store()
@@ -289,18 +288,3 @@ class S3Server:
 def _kill(process: subprocess.Popen) -> None:
     process.kill()  # nothing outlives the server, so nothing has to be written
     process.wait(10)
-
-
-def _free_ports(count: int) -> Sequence[int]:
-    """Return ports that no client is given by chance: the server comes back to its own."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randrange(20_000, 32_000)  # those of clients begin above
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in found:
-            found.append(port)
-    return found

