@@ -148,6 +148,7 @@ class FaultyProxy:
                 while (request := _read_request(sent)) is not None:
                     if not self._fault_for(request)(Exchange(self, request, client, sent)):
                         break
+                _end(client)
         except OSError:
             pass  # either side went away; both see that for themselves
         finally:
@@ -222,6 +223,8 @@ class Exchange:
                     return False
                 headers = _headers(head)
                 changed = change_head(head)
+                if not may_send:  # the end comes with the answer, before the client asks again
+                    self.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
                 tell(changed)
                 has_body = self.request.method != "HEAD" and head[9:12] not in (b"204", b"304")
                 pieces = _body(answered, headers, to_the_end=True) if has_body else iter(())
@@ -308,7 +311,7 @@ def reset_after(count: int) -> Fault:
         while taken < count:
             taken += len(next(body))
         exchange.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        return False
+        raise ConnectionResetError("as the test wants it")
 
     return fault
 
@@ -352,6 +355,16 @@ def throttle(bytes_per_s: float) -> Fault:
 
 
 # --- HTTP/1.1, RFC 9112 -----------------------------------------------------------------------
+
+
+def _end(client: socket.socket) -> None:
+    """End our side and wait for the client's: bytes left unread would reset answers on their way.
+
+    Source: RFC 9112, 9.6.
+    """
+    client.shutdown(socket.SHUT_WR)
+    while client.recv(_CHUNK_BYTES):
+        pass
 
 
 def _read_head(stream: BinaryIO) -> bytes:

@@ -2,40 +2,88 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-from tests.faulty_proxy import FaultyProxy
+import pytest
+
+from tests.faulty_proxy import FaultyProxy, slow_down
 
 REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
-PUT = b"PUT /song.wav HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+PUT = b"PUT /song.wav HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
 HEAD = b"HEAD /song.wav HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-def test_what_comes_after_a_refused_body_is_not_taken_for_that_body():
+@contextlib.contextmanager
+def serving(serve: Callable[[socket.socket], None]) -> Iterator[FaultyProxy]:
+    """A proxy before a server that hands each connection to ``serve``, one after the other."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        threading.Thread(target=refuse, args=[listener], daemon=True).start()
-        with (
-            FaultyProxy(f"http://127.0.0.1:{port}") as proxy,
-            socket.create_connection(("127.0.0.1", urlsplit(proxy.url).port), timeout=30) as client,
-        ):
-            client.sendall(PUT + HEAD)
-            answered = b"".join(iter(lambda: client.recv(65536), b""))
-        assert answered == REFUSED
+        threading.Thread(target=accept, args=[listener, serve], daemon=True).start()
+        with FaultyProxy(f"http://127.0.0.1:{listener.getsockname()[1]}") as proxy:
+            yield proxy
+
+
+def accept(listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection:
+            serve(connection)
+
+
+def all_of(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def refuse(connection: socket.socket, after: int = 0) -> None:
+    """Refuse a request once its head is there and so many bytes more."""
+    received = b""
+    while b"\r\n\r\n" not in received or len(received.partition(b"\r\n\r\n")[2]) < after:
+        if not (piece := connection.recv(65536)):
+            return
+        received += piece
+    connection.sendall(REFUSED)
+    with contextlib.suppress(ConnectionError):  # the proxy asks no more
+        all_of(connection)
+
+
+def connect(proxy: FaultyProxy) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", urlsplit(proxy.url).port), timeout=30)
+
+
+def test_what_comes_after_a_refused_body_is_not_taken_for_that_body():
+    with (
+        serving(lambda connection: refuse(connection, after=5)) as proxy,
+        connect(proxy) as client,
+    ):
+        client.sendall(PUT % 5 + HEAD)
+        assert all_of(client) == REFUSED
         assert [request.method for request in proxy.requests] == ["PUT"]
 
 
-def refuse(listener: socket.socket) -> None:
-    """Refuse every request once its head is there and five bytes more."""
-    while True:
-        try:
-            server, _ = listener.accept()
-        except OSError:
-            return
-        with server:
-            received = b""
-            while len(received.partition(b"\r\n\r\n")[2]) < 5 and (piece := server.recv(65536)):
-                received += piece
-            server.sendall(REFUSED)
+def test_whoever_reads_that_a_body_is_refused_sees_the_connections_end_with_it():
+    with serving(refuse) as proxy:
+        for _ in range(100):
+            with connect(proxy) as client:
+                client.sendall(PUT % 5)
+                assert client.recv(len(REFUSED), socket.MSG_WAITALL) == REFUSED
+                client.setblocking(False)
+                assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize("by", ["the server", "a fault"])
+def test_a_refusal_reaches_a_client_that_sends_its_body_all_the_same(by: str):
+    """botocore waits a second for leave to send it, which a busy machine may not give in time."""
+    with serving(refuse) as proxy:
+        if by == "a fault":
+            proxy.meet(slow_down, times=20)
+        for _ in range(20):
+            with connect(proxy) as client:
+                client.sendall(PUT % 5_000_000 + bytes(5_000_000))
+                assert all_of(client).startswith(b"HTTP/1.1 ")
+        assert proxy.heal() == []
