@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
+from tests.ports import hold_port
+
 _CHUNK_BYTES = 256 * 1024
 _NO_ANSWER_S = 120
 
@@ -109,10 +111,11 @@ class FaultyProxy:
         """Refuse connections and break those that are open, for as long as the block lasts."""
         port = self._listener.getsockname()[1]
         self._shut()
-        try:
-            yield
-        finally:
-            self._listener = self._listen(port)
+        with hold_port(port):
+            try:
+                yield
+            finally:
+                self._listener = self._listen(port)
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -124,8 +127,8 @@ class FaultyProxy:
     def _shut(self) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
-        self._listener.close()
         with self._guard:
+            self._listener.close()
             still_open = list(self._open)
         for client in still_open:
             with contextlib.suppress(OSError):
@@ -138,6 +141,9 @@ class FaultyProxy:
             except OSError:
                 return
             with self._guard:
+                if listener.fileno() < 0:  # shut since
+                    client.close()
+                    return
                 self._open.add(client)
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -87,3 +88,16 @@ def test_a_refusal_reaches_a_client_that_sends_its_body_all_the_same(by: str):
                 client.sendall(PUT % 5_000_000 + bytes(5_000_000))
                 assert all_of(client).startswith(b"HTTP/1.1 ")
         assert proxy.heal() == []
+
+
+def test_a_proxy_that_is_away_comes_back_to_its_port_which_nobody_got_meanwhile():
+    with serving(refuse) as proxy:
+        with proxy.away(), socket.socket() as other:
+            with pytest.raises(ConnectionRefusedError):
+                connect(proxy)
+            with pytest.raises(OSError, match="in use") as taken:
+                other.bind(("127.0.0.1", urlsplit(proxy.url).port))
+            assert taken.value.errno == errno.EADDRINUSE
+        with connect(proxy) as client:
+            client.sendall(PUT % 5)
+            assert all_of(client) == REFUSED
