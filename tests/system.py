@@ -315,6 +315,17 @@ on_both_kinds = pytest.mark.parametrize(
 )
 
 
+def new_session() -> requests.Session:
+    """Return a session that keeps its cookies and no connection.
+
+    The server ends one that has idled for some seconds, perhaps just as the next request sets out
+    on it; a browser would ask once more, requests does not.
+    """
+    session = requests.Session()
+    session.headers["Connection"] = "close"
+    return session
+
+
 class Person:
     """Somebody at the site with a browser that runs no scripts."""
 
@@ -322,7 +333,7 @@ class Person:
         self.system = system
         self.name = name
         self.password = "a long Pass-phrase 7"
-        self.session = requests.Session()
+        self.session = new_session()
 
     def get(self, path: str, **options: object) -> requests.Response:
         return self.session.get(self.system.url + path, timeout=60, **options)

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from elastic_transcoder.client import client
 from tests import sounds
-from tests.system import Person, System, wait_for
+from tests.system import Person, System, new_session, wait_for
 from tests.test_end_to_end import code_of, renditions
 
 pytestmark = pytest.mark.end_to_end
@@ -112,7 +112,7 @@ class Operator:
 
     def __init__(self, system: System) -> None:
         self.url = system.url
-        self.session = requests.Session()
+        self.session = new_session()
 
     def sign_in(self, name: str, password: str) -> requests.Response:
         page = self.session.get(self.url + self.PAGE, timeout=10)
