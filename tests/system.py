@@ -26,12 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent
 def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 120) -> object:
     """Return the first true value of ``condition``; fail with ``what`` when none comes."""
     end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
+    while not (value := condition()):
+        # Only now: who got no processor for so long has not looked since.
+        assert time.monotonic() < end, f"waited {timeout_s:.0f} s in vain for {what}"
         time.sleep(0.1)
-    raise AssertionError(f"waited {timeout_s:.0f} s in vain for {what}")
+    return value
 
 
 def memory_bytes(pid: int, line: str) -> int:

@@ -59,11 +59,9 @@ def program(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
         process.communicate()
 
 
-def wait_for(condition: Callable[[], object], timeout_s: float = 10) -> object:
+def wait_for(condition: Callable[[], object], timeout_s: float = 30) -> object:
     end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
-    raise AssertionError("waited in vain")
+    return value
