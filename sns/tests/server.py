@@ -46,7 +46,7 @@ class Server:
 def read_request(connection):
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        data += some(connection)
     head, _, body = data.partition(b"\r\n\r\n")
     length = 0
     for line in head.split(b"\r\n"):
@@ -54,8 +54,15 @@ def read_request(connection):
         if name.lower() == b"content-length":
             length = int(value)
     while len(body) < length:
-        body += connection.recv(65536)
+        body += some(connection)
     return head + b"\r\n\r\n" + body
+
+
+def some(connection):
+    piece = connection.recv(65536)
+    if not piece:  # else its thread would ask for ever, at the cost of all others
+        raise ConnectionAbortedError("the client went away")
+    return piece
 
 
 def says(status, body=b"", headers=""):
