@@ -19,7 +19,11 @@ from steps.parent import Child
 def child(name, code):
     return Child(name, [sys.executable, '-c', code])
 GOOD = "import time; time.sleep(60)"
-BAD = "raise SystemExit(3)"
+BAD = '''
+import os, time
+while not os.path.exists("fail"): time.sleep(0.01)
+raise SystemExit(3)
+'''
 DEAF = '''
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -72,11 +76,14 @@ def test_k1_a_killed_child_is_started_again(started):
     assert process.wait(5) == 0
 
 
-def test_a_child_that_keeps_dying_ends_the_parent_with_an_error(started):
+def test_a_child_that_keeps_dying_ends_the_parent_with_an_error(started, tmp_path):
     process, pids = started(
-        "[child('bad', BAD), child('good', GOOD)]", 2, "parent.BACK_OFF_S = (0.6, 0.05)"
+        "[child('bad', BAD), child('good', GOOD)]",
+        2,
+        f"import os\nos.chdir({str(tmp_path)!r})\nparent.BACK_OFF_S = (0.05,)",
     )
-    assert process.wait(10) == 7
+    (tmp_path / "fail").touch()
+    assert process.wait(30) == 7
     assert not any(map(is_running, pids))
     said = process.stdout.read()
     assert "bad ended (status 3), once too often: giving up" in said
