@@ -287,4 +287,4 @@ class S3Server:
 
 def _kill(process: subprocess.Popen) -> None:
     process.kill()  # nothing outlives the server, so nothing has to be written
-    process.wait(10)
+    process.wait(60)

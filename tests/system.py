@@ -122,7 +122,7 @@ class System:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
         self.process = None
 
     # --- processes ----------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def system_behind_nginx(tmp_path: Path) -> Iterator[System]:
     finally:
         running.url = behind
         nginx.terminate()
-        nginx.wait(10)
+        nginx.wait(60)
         running.stop()
 
 

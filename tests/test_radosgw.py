@@ -63,5 +63,5 @@ def test_its_processes_end_with_the_tests_even_when_those_are_killed(tmp_path: P
     pids = [int(word) for word in tests.stdout.readline().split()]
     assert len(pids) == 3
     os.kill(tests.pid, signal.SIGKILL)
-    tests.wait(10)
-    wait_for(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()], "their end", 10)
+    tests.wait(60)
+    wait_for(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()], "their end", 60)

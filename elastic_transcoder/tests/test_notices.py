@@ -33,7 +33,7 @@ class Subscriber:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 subscriber.posts.append((dict(self.headers), body))
-                subscriber.may_answer.wait(10)
+                subscriber.may_answer.wait(120)
                 self.send_response(subscriber.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()

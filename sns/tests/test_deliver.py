@@ -1,5 +1,4 @@
 import base64
-import socket
 
 import boto3
 import pytest
@@ -13,6 +12,7 @@ from sns.tests import amazon
 from sns.tests.conftest import NOW, TOPIC
 from sns.tests.server import Server, drips, says, silent
 from sns.verify import Verifier
+from tests.ports import own_port
 
 
 @pytest.fixture
@@ -93,10 +93,7 @@ def test_silence_is_to_be_repeated(answer):
 
 
 def test_a_closed_port_is_to_be_repeated():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-
-    answer = deliver.post(f"http://127.0.0.1:{port}/", b"{}", {})
+    answer = deliver.post(f"http://127.0.0.1:{own_port()}/", b"{}", {})
     assert answer.repeat
     assert "refused" in answer.text
 

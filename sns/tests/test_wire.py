@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from sns import wire
 from sns.tests import amazon
 from sns.tests.server import Server, drips, says, silent
+from tests.ports import own_port
 
 
 def get(url, timeout_s=5.0, answer_bytes=100):
@@ -94,10 +95,8 @@ def test_a_peer_that_accepts_no_connection_ends_at_the_time_limit():
 
 
 def test_a_refused_connection_and_an_unknown_name_are_no_answer():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     with pytest.raises(wire.NoAnswer, match="refused"):
-        get(f"http://127.0.0.1:{port}/")
+        get(f"http://127.0.0.1:{own_port()}/")
     with pytest.raises(wire.NoAnswer, match="name"):
         get("http://does-not-exist.invalid/", timeout_s=1.0)
 

@@ -34,13 +34,13 @@ class App:
         self.process = subprocess.Popen(
             [str(installed(OLD_BOTO3)), script, port, *keys], cwd=folder, env=variables
         )
-        wait_for(self.answers, "the application to start", 30)
+        wait_for(self.answers, "the application to start")
 
     def answers(self) -> bool:
         assert self.process.poll() is None, "the application died; its last words are on stderr"
         try:
             return bool(self.jobs())
-        except requests.ConnectionError:
+        except requests.RequestException:  # before it has ordered, it listens and says nothing
             return False
 
     def jobs(self) -> dict[str, dict]:
@@ -52,8 +52,8 @@ class App:
         return requests.post(self.url, delivery.body, headers=headers, timeout=10).status_code
 
     def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
+        self.process.kill()
+        self.process.wait()
 
 
 @pytest.fixture
