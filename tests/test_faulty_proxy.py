@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faulty_proxy import FaultyProxy, slow_down
+from tests.faulty_proxy import FaultyProxy, hang, slow_down
 
 REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
 PUT = b"PUT /song.wav HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
@@ -101,3 +101,11 @@ def test_a_proxy_that_is_away_comes_back_to_its_port_which_nobody_got_meanwhile(
         with connect(proxy) as client:
             client.sendall(PUT % 5)
             assert all_of(client) == REFUSED
+
+
+def test_a_fault_counts_as_met_once_a_request_is_read_whose_client_gave_up():
+    with serving(refuse) as proxy:
+        proxy.meet(hang)
+        with connect(proxy) as client:
+            threading.Timer(0.5, client.sendall, [HEAD]).start()
+            assert proxy.heal() == []
