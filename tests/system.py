@@ -23,13 +23,15 @@ from tests.radosgw import S3Server
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 120) -> object:
+def wait_for(
+    condition: Callable[[], object], what: str, timeout_s: float = 120, *, every_s: float = 0.1
+) -> object:
     """Return the first true value of ``condition``; fail with ``what`` when none comes."""
     end = time.monotonic() + timeout_s
     while not (value := condition()):
         # Only now: who got no processor for so long has not looked since.
         assert time.monotonic() < end, f"waited {timeout_s:.0f} s in vain for {what}"
-        time.sleep(0.1)
+        time.sleep(every_s)
     return value
 
 

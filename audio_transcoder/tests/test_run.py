@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -225,8 +225,8 @@ def test_once_ends_by_itself_when_nothing_is_due(tmp_path: Path):
 def test_d3_a_worker_waits_longer_for_the_lock_than_a_page(tmp_path: Path):
     system = System(tmp_path, WEB_BUSY_TIMEOUT=0.2, WORKER_BUSY_TIMEOUT=10, RECONCILE_S=0.5)
     run_to_its_end(system, "--set-up-only")
-    lock = sqlite3.connect(tmp_path / "db.sqlite3", isolation_level=None)
-    lock.execute("BEGIN IMMEDIATE")
+    lock = ExitStack()
+    lock.enter_context(system.locked())
     worker = subprocess.Popen(
         [sys.executable, "manage.py", "transcode_worker", "--kind", "transcode"],
         cwd=ROOT,
@@ -240,7 +240,7 @@ def test_d3_a_worker_waits_longer_for_the_lock_than_a_page(tmp_path: Path):
         os.set_blocking(worker.stdout.fileno(), True)
         assert "runs transcode" in worker.stdout.readline()
         time.sleep(1.5)  # seven times what a page would wait
-        lock.execute("ROLLBACK")
+        lock.close()
         wait_for(lambda: system.count("steps_heartbeat") == 1, "a heartbeat", 5)
     finally:
         lock.close()

@@ -4,12 +4,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import sandbox
+from tests.system import is_running, wait_for
 
 LIMITS = {"memory_bytes": 1 << 30, "cpu_s": 10, "file_bytes": 1 << 20}
 
@@ -146,21 +146,11 @@ def test_k2_a_fenced_program_dies_with_its_parent(tmp_path):
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     child = int(parent.stdout.readline())
-    assert _is_alive(child)
+    assert is_running(child)
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 5
-    while _is_alive(child) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not _is_alive(child)
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    wait_for(lambda: not is_running(child), "the end of the child", 5)
 
 
 def test_a_program_is_killed_with_its_whole_group(tmp_path):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from steps import registry
+from tests import system
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,8 +60,4 @@ def program(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
 
 
 def wait_for(condition: Callable[[], object], timeout_s: float = 30) -> object:
-    end = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
-    return value
+    return system.wait_for(condition, "what a step does", timeout_s, every_s=0.01)

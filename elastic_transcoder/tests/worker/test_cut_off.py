@@ -16,6 +16,7 @@ from buckets import BucketMissing, bucket
 from elastic_transcoder import worker
 from elastic_transcoder.models import Job
 from elastic_transcoder.tests.conftest import MP4, WAV
+from tests.system import wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -96,13 +97,6 @@ def processes_below(folder: Path) -> list[str]:
     return found
 
 
-def until(holds, seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return holds()
-
-
 def keys() -> list[str]:
     try:
         return sorted(bucket("out").keys(""))
@@ -120,7 +114,7 @@ def test_k1_a_worker_killed_anywhere_loses_nothing_and_doubles_nothing(
     job = submit(tone("long.flac", "-ac", "2", seconds=20), WAV, MP4)
     process = start_worker(place)
     assert process.wait(60) == -signal.SIGKILL
-    assert until(lambda: not processes_below(settings.WORK_DIR)), "a child outlived its worker"
+    wait_for(lambda: not processes_below(settings.WORK_DIR), "the end of the worker's children", 10)
     assert len(keys()) == stored
     job.refresh_from_db()
     assert (job.status, job.attempts) == ("Progressing", 1)
@@ -143,7 +137,11 @@ def test_k2_a_terminated_worker_hands_its_job_back_and_leaves_no_process(
     job = submit(tone("long.flac", "-ac", "2", seconds=600), MP4)
     process = start_worker("wait")
     assert process.stdout.readline() == "ready\n"
-    assert until(lambda: any("-progress" in line for line in processes_below(settings.WORK_DIR)))
+    wait_for(
+        lambda: any("-progress" in line for line in processes_below(settings.WORK_DIR)),
+        "FFmpeg at work",
+        10,
+    )
     started = time.monotonic()
     for _ in range(2):  # two signals that meet are heard as one
         process.terminate()
